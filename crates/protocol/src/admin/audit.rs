@@ -1,0 +1,89 @@
+//! The audit log, as people read it, and live changes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256Digest;
+use crate::time::Timestamp;
+
+/// One line of the audit log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditEvent {
+    /// Its place, from 1, without gaps.
+    pub sequence: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who: `user:…`, `key:…`, `device:…` or `engine`.
+    pub actor: String,
+    /// What, such as `rollout.pause`.
+    pub action: String,
+    /// To what kind of thing.
+    pub subject_kind: String,
+    /// To which.
+    pub subject: String,
+    /// How it was.
+    pub before: Option<serde_json::Value>,
+    /// How it is.
+    pub after: Option<serde_json::Value>,
+    /// Its hash, over the one before it.
+    pub hash: Sha256Digest,
+}
+
+/// Which events to list.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
+#[serde(default)]
+pub struct AuditFilter {
+    /// Who.
+    pub actor: Option<String>,
+    /// What; a trailing `*` takes all that begin so.
+    pub action: Option<String>,
+    /// To what kind of thing.
+    pub subject_kind: Option<String>,
+    /// To which.
+    pub subject: Option<String>,
+    /// The `next` of the page before.
+    pub cursor: Option<String>,
+    /// Most items, 1 to 500; 50 where absent.
+    pub limit: Option<u32>,
+}
+
+/// What a check of the audit log's chain found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ChainCheck {
+    /// Events checked.
+    pub events: u64,
+    /// The last event's hash; absent in an empty log.
+    pub head: Option<Sha256Digest>,
+    /// The first event that doesn't fit.
+    pub broken_at: Option<i64>,
+}
+
+/// A kind of thing that changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// A device, or its attempt.
+    Device,
+    /// A rollout, or an attempt of it.
+    Rollout,
+    /// A release.
+    Release,
+    /// A group.
+    Group,
+    /// People, keys, tokens, trust.
+    Settings,
+}
+
+/// What changed, for open pages: they then ask for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Change {
+    /// What kind of thing.
+    pub kind: ChangeKind,
+    /// Which one.
+    pub id: String,
+}

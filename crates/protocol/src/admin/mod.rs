@@ -1,0 +1,26 @@
+//! What people and programs ask of the admin API, `/api/v1`, and of the dashboard's server functions.
+
+mod audit;
+mod device;
+mod people;
+mod release;
+mod rollout;
+
+use serde::{Deserialize, Serialize};
+
+pub use audit::*;
+pub use device::*;
+pub use people::*;
+pub use release::*;
+pub use rollout::*;
+
+/// One page of a list, and where the next begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Page<T> {
+    /// The page's items.
+    pub items: Vec<T>,
+    /// Give it as `cursor` to get the next page; absent on the last.
+    #[serde(default = "Option::default")]
+    pub next: Option<String>,
+}

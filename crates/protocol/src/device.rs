@@ -1,0 +1,144 @@
+//! Things that poll, as the decision sees them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attempt::AttemptState;
+use crate::id::{AttemptId, DeviceId, GroupName, Model, ReleaseId, RolloutId};
+use crate::version::Version;
+
+/// Flat key → text.
+pub type Pairs = BTreeMap<String, String>;
+
+/// Whether a device may take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceState {
+    /// Asked to enroll; an operator has to accept its key.
+    Pending,
+    /// Takes part.
+    Accepted,
+    /// Its token and key no longer count.
+    Revoked,
+    /// Gone for good; its story stays.
+    Decommissioned,
+}
+
+impl DeviceState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [
+        Self::Pending,
+        Self::Accepted,
+        Self::Revoked,
+        Self::Decommissioned,
+    ];
+
+    /// Returns the state as the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Revoked => "revoked",
+            Self::Decommissioned => "decommissioned",
+        }
+    }
+
+    /// Returns the state that the API writes so.
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// What a device says of its circumstances; whatever it doesn't say is unknown and holds nothing back.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct Conditions {
+    /// Charge of its battery, 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub battery_percent: Option<u8>,
+    /// Runs on mains, not on its battery.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_mains: Option<bool>,
+    /// Its link costs by the byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_metered: Option<bool>,
+    /// Free bytes where updates are put.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub free_bytes: Option<u64>,
+    /// Crashes of what it runs since it started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crashes_since_boot: Option<u32>,
+    /// Its IANA time zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+}
+
+/// An attempt that isn't at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenAttempt {
+    /// Its number.
+    pub id: AttemptId,
+    /// The rollout that it belongs to.
+    pub rollout: RolloutId,
+    /// What it installs.
+    pub release: ReleaseId,
+    /// Where it is.
+    pub state: AttemptState,
+}
+
+/// A device's finished attempts at one rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PastAttempts {
+    /// Those that ended as failures.
+    pub failures: u32,
+    /// How the last one ended.
+    pub last: Option<AttemptState>,
+}
+
+/// Everything about a device that the decision looks at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its own name.
+    pub id: DeviceId,
+    /// What hardware it is.
+    pub model: Model,
+    /// What it runs.
+    pub version: Version,
+    /// Its boot loader's version, where it says one.
+    pub bootloader_version: Option<Version>,
+    /// Whether it may take part.
+    pub state: DeviceState,
+    /// An operator's reason to hold it back, where there is one.
+    pub hold: Option<String>,
+    /// The group that it was put in by hand.
+    pub group: Option<GroupName>,
+    /// From the operator.
+    pub labels: Pairs,
+    /// From the device.
+    pub metadata: Pairs,
+    /// Its circumstances, as last said.
+    pub conditions: Conditions,
+    /// Its attempt under way.
+    pub attempt: Option<OpenAttempt>,
+    /// Its finished attempts, by rollout.
+    pub past: BTreeMap<RolloutId, PastAttempts>,
+}
+
+impl Device {
+    /// Returns the value of a selector's key: `model`, `version`, `group`, then labels, then metadata.
+    pub fn value_of(&self, key: &str) -> Option<&str> {
+        match key {
+            "model" => Some(self.model.as_str()),
+            "version" => Some(self.version.as_str()),
+            "group" => self.group.as_ref().map(GroupName::as_str),
+            _ => self
+                .labels
+                .get(key)
+                .or_else(|| self.metadata.get(key))
+                .map(String::as_str),
+        }
+    }
+}
