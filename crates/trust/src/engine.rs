@@ -1,0 +1,222 @@
+//! Verification, which is `sigstore-tuf`'s: the one file to change should another library do it.
+//!
+//! It passes the whole of the TUF conformance suite. What is ours is the wording of its errors.
+
+use std::error::Error as _;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sigstore_tuf::{Error, Metadata, TrustedMetadataSet};
+
+use crate::document::malformed;
+use crate::{Role, TrustError};
+
+/// What one file says of the next in the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pin {
+    pub(crate) version: u64,
+    /// Length in bytes, where it is pinned.
+    pub(crate) length: Option<u64>,
+}
+
+/// The metadata that is trusted at present, and the rules by which newer replaces it.
+#[derive(Debug, Clone)]
+pub(crate) struct TrustedSet(TrustedMetadataSet);
+
+impl TrustedSet {
+    /// Starts from a root that is trusted as it is; it must be signed by its own keys.
+    pub(crate) fn from_root(bytes: &[u8]) -> Result<Self, TrustError> {
+        TrustedMetadataSet::from_root(bytes)
+            .map(Self)
+            .map_err(|error| translate(Role::Root, error))
+    }
+
+    pub(crate) fn root_bytes(&self) -> &[u8] {
+        self.0.root_bytes()
+    }
+
+    pub(crate) fn root_version(&self) -> u64 {
+        self.0.root().version
+    }
+
+    pub(crate) fn root_expires(&self) -> Timestamp {
+        self.0.root().expires
+    }
+
+    /// Takes the next root: exactly one version up, signed by the old keys and the new.
+    pub(crate) fn update_root(&mut self, bytes: &[u8]) -> Result<(), TrustError> {
+        self.0
+            .update_root(bytes)
+            .map_err(|error| translate(Role::Root, error))
+    }
+
+    pub(crate) fn check_root_expired(&self, now: Timestamp) -> Result<(), TrustError> {
+        self.0
+            .check_root_expired(now)
+            .map_err(|error| translate(Role::Root, error))
+    }
+
+    /// Takes a newer timestamp and returns `true`; `false` when its version is the trusted one.
+    pub(crate) fn update_timestamp(
+        &mut self,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<bool, TrustError> {
+        match self.0.update_timestamp(bytes, now) {
+            Ok(()) => Ok(true),
+            Err(Error::EqualVersion { .. }) => {
+                self.0
+                    .check_timestamp_expired(now)
+                    .map_err(|error| translate(Role::Timestamp, error))?;
+                Ok(false)
+            }
+            Err(error) => Err(translate(Role::Timestamp, error)),
+        }
+    }
+
+    pub(crate) fn update_snapshot(
+        &mut self,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<(), TrustError> {
+        self.0
+            .update_snapshot(bytes, now)
+            .map_err(|error| translate(Role::Snapshot, error))
+    }
+
+    pub(crate) fn update_targets(
+        &mut self,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<(), TrustError> {
+        self.0
+            .update_targets(bytes, now)
+            .map(|_| ())
+            .map_err(|error| translate(Role::Targets, error))
+    }
+
+    /// Returns what the timestamp says of the snapshot.
+    pub(crate) fn snapshot_pin(&self) -> Result<Pin, TrustError> {
+        self.0
+            .timestamp()
+            .and_then(|timestamp| timestamp.snapshot_meta())
+            .map(pin)
+            .ok_or_else(|| malformed("the timestamp", "it names no snapshot"))
+    }
+
+    /// Returns what the snapshot says of targets.
+    pub(crate) fn targets_pin(&self) -> Result<Pin, TrustError> {
+        self.0
+            .snapshot()
+            .and_then(|snapshot| snapshot.meta.get("targets.json"))
+            .map(pin)
+            .ok_or_else(|| malformed("the snapshot", "it names no targets"))
+    }
+
+    pub(crate) fn timestamp(&self) -> Option<(u64, Timestamp)> {
+        self.0.timestamp().map(|meta| (meta.version, meta.expires))
+    }
+
+    pub(crate) fn snapshot(&self) -> Option<(u64, Timestamp)> {
+        self.0.snapshot().map(|meta| (meta.version, meta.expires))
+    }
+
+    pub(crate) fn targets(&self) -> Option<(u64, Timestamp)> {
+        self.0
+            .targets_role("targets")
+            .map(|meta| (meta.version, meta.expires))
+    }
+
+    /// Returns a target of the trusted targets by its name.
+    pub(crate) fn target(&self, name: &str) -> Option<Value> {
+        let target = self.0.targets_role("targets")?.target(name)?;
+        serde_json::to_value(target).ok()
+    }
+}
+
+/// Checks one file by itself: signed for `role` by a threshold of `root`'s keys.
+///
+/// Says nothing of its version or expiry.
+pub(crate) fn verify_signed(root: &[u8], role: Role, bytes: &[u8]) -> Result<(), TrustError> {
+    let root = Metadata::<sigstore_tuf::Root>::from_slice(root)
+        .map_err(|error| translate(Role::Root, error))?
+        .into_signed();
+    let keys = root
+        .role(role.as_str())
+        .ok_or_else(|| malformed("the root", format!("it lacks the role {role}")))?;
+    macro_rules! verify {
+        ($kind:ident) => {
+            Metadata::<sigstore_tuf::$kind>::from_slice(bytes)
+                .and_then(|file| file.verify_threshold(&root.keys, keys, role.as_str()))
+        };
+    }
+    match role {
+        Role::Root => verify!(Root),
+        Role::Targets => verify!(Targets),
+        Role::Snapshot => verify!(Snapshot),
+        Role::Timestamp => verify!(Timestamp),
+    }
+    .map_err(|error| translate(role, error))
+}
+
+fn pin(meta: &sigstore_tuf::MetaFile) -> Pin {
+    Pin {
+        version: meta.version,
+        length: meta.length,
+    }
+}
+
+/// Gives the library's errors the names of the attacks.
+fn translate(role: Role, error: Error) -> TrustError {
+    match error {
+        Error::Rollback {
+            role: name,
+            trusted,
+            new,
+        } => TrustError::Rollback {
+            role: rolled_back(&name).unwrap_or(role),
+            trusted,
+            offered: new,
+        },
+        Error::BadRootVersion { trusted, new } if new > trusted => TrustError::FastForward {
+            role: Role::Root,
+            trusted,
+            offered: new,
+        },
+        Error::BadRootVersion { trusted, new } => TrustError::Rollback {
+            role: Role::Root,
+            trusted,
+            offered: new,
+        },
+        Error::Expired {
+            role: name,
+            expires,
+        } => TrustError::Freeze {
+            role: name.parse().unwrap_or(role),
+            expires,
+        },
+        Error::IntegrityMismatch(reason) => TrustError::MixAndMatch { reason },
+        Error::ThresholdNotMet {
+            found, threshold, ..
+        } => TrustError::TooFewSignatures {
+            role,
+            found,
+            needed: threshold,
+        },
+        other => {
+            let mut reason = other.to_string();
+            let mut cause = other.source();
+            while let Some(error) = cause {
+                reason = format!("{reason}: {error}");
+                cause = error.source();
+            }
+            malformed(&format!("{role} metadata"), reason)
+        }
+    }
+}
+
+/// The library says "snapshot (via timestamp)" and "targets.json (via snapshot)".
+fn rolled_back(name: &str) -> Option<Role> {
+    let name = name.split([' ', '.']).next()?;
+    name.parse().ok()
+}

@@ -1,0 +1,150 @@
+//! Checks of what publishers sign, for the server before it publishes and for publishers before they send.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::engine::{TrustedSet, verify_signed};
+use crate::{Document, Role, Root, SignedArtifact, TargetsDocument, TrustError};
+
+/// Targets whose signatures and life were checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedTargets {
+    /// Version of the targets metadata.
+    pub version: u64,
+    /// End of its life.
+    pub expires: Timestamp,
+    /// Artifacts that may be installed, in the order of their names.
+    pub artifacts: Vec<SignedArtifact>,
+    /// Ids of the keys whose signatures are valid.
+    pub signed_by: Vec<String>,
+}
+
+impl VerifiedTargets {
+    /// Returns the artifact of this target name.
+    #[must_use]
+    pub fn artifact(&self, name: &str) -> Option<&SignedArtifact> {
+        self.artifacts
+            .iter()
+            .find(|artifact| artifact.name() == name)
+    }
+}
+
+/// Verifies targets against a root: signatures to the threshold, life, and every artifact's facts.
+pub fn verify_targets(
+    root: &[u8],
+    targets: &[u8],
+    now: Timestamp,
+) -> Result<VerifiedTargets, TrustError> {
+    TrustedSet::from_root(root)?.check_root_expired(now)?;
+    verify_signed(root, Role::Targets, targets)?;
+    let document = Document::parse(targets)?;
+    let expires = document.expires()?;
+    if expires < now {
+        let role = Role::Targets;
+        return Err(TrustError::Freeze { role, expires });
+    }
+    Ok(VerifiedTargets {
+        version: document.version()?,
+        expires,
+        artifacts: TargetsDocument::parse(targets)?.artifacts()?,
+        signed_by: signing_status(root, &document)?.valid,
+    })
+}
+
+/// Verifies that publishing `new` after `old` goes forward.
+///
+/// [`TrustError::Rollback`] when the version does not rise. Check it before replacing published
+/// targets: devices that saw the old ones refuse whatever is not newer.
+pub fn verify_targets_succession(
+    old: &VerifiedTargets,
+    new: &VerifiedTargets,
+) -> Result<(), TrustError> {
+    if new.version <= old.version {
+        return Err(TrustError::Rollback {
+            role: Role::Targets,
+            trusted: old.version,
+            offered: new.version,
+        });
+    }
+    Ok(())
+}
+
+/// Verifies a first root: signed to the threshold by its own keys, and not expired.
+pub fn verify_root(root: &[u8], now: Timestamp) -> Result<Root, TrustError> {
+    TrustedSet::from_root(root)?.check_root_expired(now)?;
+    Root::parse(root)
+}
+
+/// Verifies that `new` follows `old`: one version up, signed by the old keys and by the new.
+pub fn verify_root_chain(old: &[u8], new: &[u8]) -> Result<Root, TrustError> {
+    TrustedSet::from_root(old)?.update_root(new)?;
+    Root::parse(new)
+}
+
+/// Who signed a document, seen from a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningStatus {
+    /// Ids of the role's keys with a valid signature.
+    pub valid: Vec<String>,
+    /// Ids of the role's keys that have not signed, or not validly.
+    pub missing: Vec<String>,
+    /// Ids that signed, but are not among the role's keys.
+    pub strangers: Vec<String>,
+    /// Signatures needed.
+    pub threshold: usize,
+}
+
+impl SigningStatus {
+    /// Returns whether enough keys have signed.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.valid.len() >= self.threshold
+    }
+}
+
+/// Tells who signed a document for its role, and who may yet, by the keys of `root`.
+///
+/// For a root that follows another, ask with the old root and with the new: both must be complete.
+pub fn signing_status(root: &[u8], document: &Document) -> Result<SigningStatus, TrustError> {
+    let role = document.role()?;
+    let root = Root::parse(root)?;
+    let keys: BTreeMap<_, _> = root
+        .role(role)
+        .keys
+        .iter()
+        .map(|key| (key.key_id(), key))
+        .collect();
+    let (mut valid, mut strangers) = (Vec::new(), Vec::new());
+    for id in document.signers() {
+        match keys.get(id) {
+            None => strangers.push(id.to_owned()),
+            Some(key) if document.is_signed_by(key) => valid.push(id.to_owned()),
+            Some(_) => {}
+        }
+    }
+    let missing = keys.into_keys().filter(|id| !valid.contains(id)).collect();
+    Ok(SigningStatus {
+        valid,
+        missing,
+        strangers,
+        threshold: root.role(role).threshold,
+    })
+}
+
+/// What a person wants to know of a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootFacts {
+    /// What it says: version, expiry, keys and thresholds.
+    pub root: Root,
+    /// Who signed it, of its own root keys.
+    pub signed: SigningStatus,
+}
+
+/// Reads a root and who signed it, whether it is complete or not.
+pub fn root_facts(root: &[u8]) -> Result<RootFacts, TrustError> {
+    Ok(RootFacts {
+        root: Root::parse(root)?,
+        signed: signing_status(root, &Document::parse(root)?)?,
+    })
+}

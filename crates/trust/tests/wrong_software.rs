@@ -1,0 +1,96 @@
+//! Wrong software: the sixth way to cheat, and the one that would put software on a device.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "only tests stand here")]
+
+mod common;
+
+use common::thief::{attacked, stolen};
+use common::{MODEL, Repository, Source, YEAR, artifact, later, signed, start};
+use otter_trust::{Role, TargetsDocument, TrustError, Trusted, Unfit, Verifier};
+
+#[test]
+fn wrong_software_that_no_publisher_signed() {
+    let repository = Repository::new();
+    let mut device = repository.device();
+    // Every key of the server signs targets that name its own software.
+    let mut targets = TargetsDocument::parse(&repository.current_targets).unwrap();
+    targets.add(&artifact(2, b"malware")).unwrap();
+    let document = targets.finish(start(), YEAR).unwrap();
+    for (signers, valid) in [(vec![7, 8], 0), (vec![4, 7, 8], 1), (vec![], 0)] {
+        let forged = signed(document.clone(), &signers);
+        let server = stolen(&repository, 2, (2, &forged));
+        match attacked(&mut device, &server, 1) {
+            TrustError::TooFewSignatures {
+                role,
+                found,
+                needed,
+            } => assert_eq!((role, found, needed), (Role::Targets, valid, 2)),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn wrong_software_by_a_decision_that_names_another_artifact() {
+    let mut repository = Repository::new();
+    let second = repository.release(b"release 2");
+    repository.publish(later(1));
+    let device = repository.device();
+    let why = |name: &str, model: &str, counter: u64| match device
+        .artifact(name, model, counter, start())
+        .unwrap_err()
+    {
+        TrustError::WrongSoftware { why, .. } => why,
+        other => panic!("{other}"),
+    };
+    let first = artifact(1, b"release 1");
+    assert_eq!(
+        device.artifact(&second.name(), MODEL, 1, start()).unwrap(),
+        second
+    );
+    assert_eq!(
+        why(&artifact(2, b"malware").name(), MODEL, 1),
+        Unfit::NotSigned
+    );
+    let models = vec![MODEL.to_owned()];
+    let model = "esp32".to_owned();
+    assert_eq!(
+        why(&second.name(), "esp32", 1),
+        Unfit::Model { model, models }
+    );
+    let older = Unfit::OlderCounter {
+        installed: 2,
+        offered: 1,
+    };
+    assert_eq!(why(&first.name(), MODEL, 2), older);
+}
+
+#[test]
+fn a_downgrade_takes_the_publishers_word() {
+    let mut repository = Repository::new();
+    repository.release(b"release 2");
+    let first = artifact(1, b"release 1").name();
+    repository.targets.permit_downgrade(&first, true).unwrap();
+    repository.sign_targets();
+    repository.publish(later(1));
+    let device = repository.device();
+    device.artifact(&first, MODEL, 2, start()).unwrap();
+    assert!(device.artifact(&first, "esp32", 2, start()).is_err());
+}
+
+#[test]
+fn a_device_without_a_refresh_installs_nothing() {
+    let repository = Repository::new();
+    let mut device = repository.device();
+    let name = artifact(1, b"release 1").name();
+    let Trusted { root, .. } = device.trusted(start()).unwrap();
+    assert_eq!(root, 1);
+    attacked(&mut device, &Source::new(Default::default()), 1);
+    for device in [
+        &device,
+        &Verifier::open(device.store().clone(), None).unwrap(),
+    ] {
+        let error = device.artifact(&name, MODEL, 0, start()).unwrap_err();
+        assert!(matches!(error, TrustError::NotRefreshed), "{error}");
+    }
+}
