@@ -1,0 +1,39 @@
+//! How a fleet is set up.
+
+use std::path::PathBuf;
+
+use crate::clock::Clock;
+
+/// How a fleet is set up.
+#[derive(Debug, Clone)]
+pub struct FleetConfig {
+    /// `sqlite://path` or `postgres://…`.
+    pub database_url: String,
+    /// Where artifacts lie.
+    pub artifacts_dir: PathBuf,
+    /// Most bytes of one artifact.
+    pub max_artifact_bytes: u64,
+    /// Seconds between two check-ins of an idle device.
+    pub check_in_interval_sec: u32,
+    /// Seconds between two check-ins of a device whose attempt is under way.
+    pub busy_check_in_interval_sec: u32,
+    /// Devices kept in memory.
+    pub max_known_devices: u64,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl FleetConfig {
+    /// Returns the usual setup for a database and a folder.
+    pub fn new(database_url: impl Into<String>, artifacts_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            database_url: database_url.into(),
+            artifacts_dir: artifacts_dir.into(),
+            max_artifact_bytes: 8 << 30,
+            check_in_interval_sec: 60,
+            busy_check_in_interval_sec: 10,
+            max_known_devices: 1_000_000,
+            clock: Clock::System,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Devices in memory, by the hash of their token: what the decision needs, without a query.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use moka::sync::Cache;
+use otter_protocol::device::{Conditions, Device, DeviceState, OpenAttempt, PastAttempts};
+use otter_protocol::{
+    AttemptId, AttemptState, DeviceId, GroupName, Model, ProblemCode, ReleaseId, RolloutId,
+    Sha256Digest, Timestamp,
+};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use serde::de::DeserializeOwned;
+
+use crate::entity::{attempt, device};
+use crate::error::{Error, Result};
+use crate::fleet::Fleet;
+
+/// An enrolled device that showed its token.
+#[derive(Debug)]
+pub struct KnownDevice {
+    /// As the decision sees it.
+    pub device: Device,
+    /// The hash of its token.
+    pub(crate) token: Sha256Digest,
+    /// When it was read from the database, or written to it.
+    pub(crate) as_of: Timestamp,
+}
+
+/// The devices in memory.
+#[derive(Debug)]
+pub(crate) struct KnownDevices {
+    by_token: Cache<Sha256Digest, Arc<KnownDevice>>,
+    tokens: Cache<DeviceId, Sha256Digest>,
+    /// Counts what was forgotten, so that a read that began before doesn't bring it back.
+    forgotten: AtomicU64,
+}
+
+impl KnownDevices {
+    pub(crate) fn new(most: u64) -> Self {
+        Self {
+            by_token: Cache::new(most),
+            tokens: Cache::new(most),
+            forgotten: AtomicU64::new(0),
+        }
+    }
+
+    fn put(&self, known: &Arc<KnownDevice>) {
+        self.tokens.insert(known.device.id.clone(), known.token);
+        self.by_token.insert(known.token, known.clone());
+    }
+}
+
+impl Fleet {
+    /// Returns the device that showed a token; `unauthenticated` where it doesn't count (any more).
+    pub async fn device_by_token(&self, token: &str) -> Result<Arc<KnownDevice>> {
+        // Found by its hash: what a guess learns from timing is a hash's first bits, of no use against 256 random ones.
+        let hash = Sha256Digest::of(token.as_bytes());
+        if let Some(known) = self.inner.known.by_token.get(&hash) {
+            return Ok(known);
+        }
+        let before = self.inner.known.forgotten.load(Ordering::SeqCst);
+        let as_of = self.now();
+        let row = device::Entity::find()
+            .filter(device::Column::TokenHash.eq(hash.to_string()))
+            .filter(device::Column::State.eq(DeviceState::Accepted.as_str()))
+            .one(self.db())
+            .await?;
+        let Some(row) = row else {
+            let detail = "The device token doesn't count; enroll the device again.";
+            return Err(Error::problem(ProblemCode::Unauthenticated, detail));
+        };
+        let known = Arc::new(KnownDevice {
+            device: self.load_device(row).await?,
+            token: hash,
+            as_of,
+        });
+        self.remember(&known, before);
+        Ok(known)
+    }
+
+    /// Forgets a device, so that its next request reads it anew.
+    pub(crate) fn forget_device(&self, id: &DeviceId) {
+        self.inner.known.forgotten.fetch_add(1, Ordering::SeqCst);
+        if let Some(token) = self.inner.known.tokens.remove(id) {
+            self.inner.known.by_token.invalidate(&token);
+        }
+    }
+
+    /// Returns how often devices were forgotten; to be asked before a read whose result is to be remembered.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.inner.known.forgotten.load(Ordering::SeqCst)
+    }
+
+    /// Remembers a device, unless one was forgotten since `before`: what was read may be old by now.
+    pub(crate) fn remember(&self, known: &Arc<KnownDevice>, before: u64) {
+        if self.forgotten() == before {
+            self.inner.known.put(known);
+        }
+    }
+
+    /// Tells whether what is in memory of a device was read before a moment.
+    pub(crate) fn is_behind(&self, id: &DeviceId, moment_ms: i64) -> bool {
+        let token = self.inner.known.tokens.get(id);
+        let known = token.and_then(|token| self.inner.known.by_token.get(&token));
+        known.is_some_and(|known| known.as_of.0 < moment_ms)
+    }
+
+    /// Completes a device with its attempts.
+    pub(crate) async fn load_device(&self, row: device::Model) -> Result<Device> {
+        let rows = attempt::Entity::find()
+            .filter(attempt::Column::DeviceId.eq(&row.id))
+            .order_by_asc(attempt::Column::Id)
+            .all(self.db())
+            .await?;
+        let mut device = device_of(row)?;
+        for row in rows {
+            let (open, rollout) = open_attempt_of(&row)?;
+            if !open.state.is_finished() {
+                device.attempt = Some(open);
+                continue;
+            }
+            let past: &mut PastAttempts = device.past.entry(rollout).or_default();
+            past.failures += u32::from(open.state.is_failure());
+            past.last = Some(open.state);
+        }
+        Ok(device)
+    }
+}
+
+/// Reads an attempt as the decision sees it.
+pub(crate) fn open_attempt_of(row: &attempt::Model) -> Result<(OpenAttempt, RolloutId)> {
+    let state = AttemptState::named(&row.state)
+        .ok_or_else(|| Error::Corrupt(format!("the state of attempt {}", row.id)))?;
+    let rollout = RolloutId(row.rollout_id);
+    Ok((
+        OpenAttempt {
+            id: AttemptId(row.id),
+            rollout,
+            release: ReleaseId(row.release_id),
+            state,
+        },
+        rollout,
+    ))
+}
+
+/// Reads a device's row, without its attempts.
+pub(crate) fn device_of(row: device::Model) -> Result<Device> {
+    let corrupt = |what: &str| Error::Corrupt(format!("{what} of device {}", row.id));
+    Ok(Device {
+        id: DeviceId::new(&row.id).map_err(|_| corrupt("the id"))?,
+        model: Model::new(&row.model).map_err(|_| corrupt("the model"))?,
+        version: row.version.as_str().into(),
+        bootloader_version: row.bootloader_version.as_deref().map(Into::into),
+        state: DeviceState::named(&row.state).ok_or_else(|| corrupt("the state"))?,
+        group: row
+            .group_name
+            .as_ref()
+            .map(GroupName::new)
+            .transpose()
+            .map_err(|_| corrupt("the group"))?,
+        labels: json::<BTreeMap<_, _>>(&row.labels).ok_or_else(|| corrupt("the labels"))?,
+        metadata: json::<BTreeMap<_, _>>(&row.metadata).ok_or_else(|| corrupt("the metadata"))?,
+        conditions: json::<Conditions>(&row.conditions).ok_or_else(|| corrupt("the conditions"))?,
+        hold: row.hold,
+        attempt: None,
+        past: BTreeMap::new(),
+    })
+}
+
+fn json<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_str(text).ok()
+}

@@ -1,0 +1,67 @@
+//! The fleet on its database: devices, releases, rollouts, attempts, groups, accounts and the audit log; the artifact
+//! store; the plan in memory. No HTTP, no HTML.
+//!
+//! Everything hangs off [`Fleet`], one `impl` block a file. A change and its [`audit`](crate::audit) event are one
+//! transaction. A check-in that changes nothing touches neither disk nor database.
+//!
+//! | file | what |
+//! |---|---|
+//! | `config`, `error`, `actor`, `clock` | how it is set up, what can go wrong, who acts, what time it is |
+//! | `database`, `entity` | connections, transactions, tables |
+//! | `audit` | the hash-chained log of events |
+//! | `presence`, `known_device` | devices in memory: last seen, and what the decision needs |
+//! | `check_in`, `attempts`, `reports` | the device's side of an update |
+//! | `devices`, `enrollment`, `groups` | the registry |
+//! | `artifacts`, `releases`, `trust` | bytes, versions, and their signatures |
+//! | `rollouts`, `engine`, `plan` | phases, gates, and what is under way |
+//! | `people`, `api_keys`, `sessions` | who may do what |
+//! | `overview`, `changes`, `leases` | the dashboard's first page, live changes, one server at a time |
+
+mod actor;
+mod api_keys;
+mod artifacts;
+mod attempts;
+mod audit;
+mod changes;
+mod check_in;
+mod clock;
+mod config;
+mod database;
+mod device_changes;
+mod devices;
+mod engine;
+mod enrollment;
+mod enrollment_tokens;
+mod entity;
+mod error;
+mod fleet;
+mod groups;
+mod incoming;
+mod known_device;
+mod leases;
+mod online_keys;
+mod overview;
+mod passwords;
+mod people;
+mod plan;
+mod presence;
+mod publication;
+mod releases;
+mod reports;
+mod rollouts;
+mod secret;
+mod sessions;
+mod text;
+mod trust;
+mod trust_files;
+
+pub use actor::Actor;
+pub use api_keys::ApiCaller;
+pub use artifacts::{ArtifactReader, Upload};
+pub use clock::Clock;
+pub use config::FleetConfig;
+pub use error::{Error, Result};
+pub use fleet::Fleet;
+pub use known_device::KnownDevice;
+pub use people::Person;
+pub use sessions::StoredSession;

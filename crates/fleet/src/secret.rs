@@ -1,0 +1,20 @@
+//! Secrets that are shown once and kept as a hash.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use otter_protocol::Sha256Digest;
+
+use crate::error::{Error, Result};
+
+/// A fresh secret: a prefix that scanners know, and 256 random bits.
+pub(crate) fn generate(prefix: &str) -> Result<String> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::Store(std::io::Error::other(error.to_string())))?;
+    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+/// What is kept of a secret. A plain hash will do: there are 256 bits to guess. Comparing hashes leaks nothing of use.
+pub(crate) fn hash(secret: &str) -> String {
+    Sha256Digest::of(secret.as_bytes()).to_string()
+}
