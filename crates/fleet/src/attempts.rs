@@ -24,7 +24,7 @@ use crate::fleet::Fleet;
 #[derive(Debug)]
 pub(crate) enum Grant {
     /// The attempt that now is under way, new or found.
-    Granted(attempt::Model),
+    Granted(Box<attempt::Model>),
     /// As many are under way as may be.
     Full,
     /// The rollout doesn't offer any more.
@@ -52,7 +52,7 @@ impl Fleet {
             return Ok(Grant::Over);
         }
         if let Some(open) = open_attempt(&tx, &device.id).await? {
-            return Ok(Grant::Granted(open));
+            return Ok(Grant::Granted(Box::new(open)));
         }
         let spec = crate::rollouts::spec_of(&row)?;
         let phases = rollout_phase::Entity::find()
@@ -71,7 +71,7 @@ impl Fleet {
         self.count_in_flight(rollout, |count| count.saturating_add(1));
         self.changed(ChangeKind::Rollout, rollout);
         self.changed(ChangeKind::Device, &device.id);
-        Ok(Grant::Granted(granted))
+        Ok(Grant::Granted(Box::new(granted)))
     }
 
     /// Returns the newest attempt of each device named.

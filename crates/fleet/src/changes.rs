@@ -98,10 +98,10 @@ impl Fleet {
             .await?;
         for (device, rollout, updated_at) in rows {
             // Those within the overlap may have been told before; telling twice does no harm.
-            if let Ok(id) = DeviceId::new(&device) {
-                if self.is_behind(&id, updated_at) {
-                    self.forget_device(&id);
-                }
+            if let Ok(id) = DeviceId::new(&device)
+                && self.is_behind(&id, updated_at)
+            {
+                self.forget_device(&id);
             }
             self.changed(ChangeKind::Device, device);
             self.changed(ChangeKind::Rollout, rollout);

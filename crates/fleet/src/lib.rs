@@ -11,10 +11,11 @@
 //! | `audit` | the hash-chained log of events |
 //! | `presence`, `known_device` | devices in memory: last seen, and what the decision needs |
 //! | `check_in`, `attempts`, `reports` | the device's side of an update |
-//! | `devices`, `enrollment`, `groups` | the registry |
-//! | `artifacts`, `releases`, `trust` | bytes, versions, and their signatures |
+//! | `devices`, `device_changes`, `enrollment`, `enrollment_tokens`, `groups` | the registry |
+//! | `artifacts`, `incoming`, `releases` | bytes and versions |
+//! | `trust`, `trust_files`, `online_keys`, `publication` | signatures, and what they publish |
 //! | `rollouts`, `engine`, `plan` | phases, gates, and what is under way |
-//! | `people`, `api_keys`, `sessions` | who may do what |
+//! | `people`, `passwords`, `api_keys`, `sessions`, `secret`, `text` | who may do what |
 //! | `overview`, `changes`, `leases` | the dashboard's first page, live changes, one server at a time |
 
 mod actor;

@@ -32,8 +32,9 @@ impl Fleet {
     /// Makes a draft of artifacts that are in the store; `already_exists` where one of the models has the version.
     pub async fn create_release(&self, actor: &Actor, new: &NewRelease) -> Result<Release> {
         check(new)?;
-        let now = self.now();
         let tx = database::begin(self.db()).await?;
+        // Once nobody else writes, so that the log's times rise with its numbers.
+        let now = self.now();
         check_stored(&tx, new).await?;
         check_version_is_free(&tx, new).await?;
         let text =
@@ -103,8 +104,9 @@ impl Fleet {
         reason: &str,
     ) -> Result<Release> {
         check_text("reason", reason, 1000)?;
-        let now = self.now();
         let tx = database::begin(self.db()).await?;
+        // Once nobody else writes, so that the log's times rise with its numbers.
+        let now = self.now();
         // Locked first: a rollout of it that is being made now is seen below, or sees this.
         locked(&tx, release::Entity::find_by_id(id.0))
             .one(&tx)

@@ -53,8 +53,9 @@ impl Fleet {
         check_size(Role::Root, bytes, Limits::default().root)?;
         // Made before, so that there is a row to lock.
         online_keys::load_or_make(self.db(), self.now()).await?;
-        let now = self.now();
         let tx = database::begin(self.db()).await?;
+        // Once nobody else writes, so that the log's times rise with its numbers.
+        let now = self.now();
         let keys = online_keys::lock(&tx).await?;
         let newest = Newest::load(&tx).await?;
         if newest.root.as_deref() == Some(bytes) {
@@ -92,12 +93,14 @@ impl Fleet {
     pub async fn put_targets(&self, actor: &Actor, bytes: &[u8]) -> Result<TrustStatus> {
         check_size(Role::Targets, bytes, Limits::default().targets)?;
         online_keys::load_or_make(self.db(), self.now()).await?;
-        let now = self.now();
         let tx = database::begin(self.db()).await?;
+        // Once nobody else writes, so that the log's times rise with its numbers.
+        let now = self.now();
         let keys = online_keys::lock(&tx).await?;
         let newest = Newest::load(&tx).await?;
         let Some(root) = newest.root else {
-            let detail = "There is no root yet, so that nobody may sign. Send the root first: `otter trust init`.";
+            let detail =
+                "There is no root yet, so that nobody may sign. Make it with `otter trust init`.";
             return Err(Error::problem(ProblemCode::Conflict, detail));
         };
         if newest.targets.as_deref() == Some(bytes) {
@@ -140,8 +143,9 @@ impl Fleet {
         if !is_due(&Newest::load(self.db()).await?, self.now()) {
             return Ok(false);
         }
-        let now = self.now();
         let tx = database::begin(self.db()).await?;
+        // Once nobody else writes, so that the log's times rise with its numbers.
+        let now = self.now();
         let keys = online_keys::lock(&tx).await?;
         let newest = Newest::load(&tx).await?;
         if !is_due(&newest, now) {

@@ -3,18 +3,19 @@
 //! [`decide`] is the only place where that is answered. For each live rollout it walks every rule, so that the answer can
 //! be explained, not just given.
 
+mod case;
+
 use serde::{Deserialize, Serialize};
+
+use case::Case;
 
 use crate::cohort::Cohort;
 use crate::device::{Device, DeviceState};
 use crate::id::{AttemptId, ReleaseId, RolloutId};
 use crate::plan::{Plan, PlannedRollout};
-use crate::release::ReleaseState;
-use crate::rollout::{Audience, CohortKind, PhaseScope, RolloutState};
-use crate::rule::{Finding, Outcome, Rule};
+use crate::rollout::{Audience, CohortKind, PhaseScope};
+use crate::rule::Outcome;
 use crate::time::Timestamp;
-use crate::version::Version;
-use crate::window::Opening;
 
 /// One rollout's outcomes for a device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,36 +137,16 @@ pub fn consider(
     planned: &PlannedRollout,
     now: Timestamp,
 ) -> Consideration {
-    let one = Case {
+    let case = Case {
         device,
         plan,
         planned,
         now,
     };
-    let outcomes = vec![
-        one.accepted(),
-        one.model_fits(),
-        one.not_on_it(),
-        one.not_a_downgrade(),
-        one.min_version(),
-        one.min_bootloader_version(),
-        one.rollout_running(),
-        one.in_audience(),
-        one.in_open_phase(),
-        one.window_open(),
-        one.battery(),
-        one.power(),
-        one.metered_link(),
-        one.storage(),
-        one.stable(),
-        one.retries_left(),
-        one.in_flight_limit(),
-        one.not_held(),
-    ];
     Consideration {
         rollout: planned.rollout.id,
         release: planned.release.id,
-        outcomes,
+        outcomes: case.outcomes(),
     }
 }
 
@@ -200,300 +181,6 @@ pub fn cohort_of(device: &Device, planned: &PlannedRollout) -> Cohort {
     match planned.rollout.spec.cohort {
         CohortKind::Fixed => Cohort::fixed(&device.id),
         CohortKind::Spread => Cohort::spread(planned.rollout.id, &device.id),
-    }
-}
-
-/// One device before one rollout.
-struct Case<'a> {
-    device: &'a Device,
-    plan: &'a Plan,
-    planned: &'a PlannedRollout,
-    now: Timestamp,
-}
-
-fn outcome(rule: Rule, passes: bool, finding: Finding) -> Outcome {
-    Outcome {
-        rule,
-        passes,
-        finding,
-    }
-}
-
-/// An outcome that has something to say only where it stands in the way.
-fn unless(rule: Rule, blocked: bool, finding: impl FnOnce() -> Finding) -> Outcome {
-    outcome(
-        rule,
-        !blocked,
-        if blocked { finding() } else { Finding::Passes },
-    )
-}
-
-impl Case<'_> {
-    fn accepted(&self) -> Outcome {
-        let state = self.device.state;
-        unless(Rule::Accepted, state != DeviceState::Accepted, || {
-            Finding::DeviceState { state }
-        })
-    }
-
-    fn model_fits(&self) -> Outcome {
-        let release = &self.planned.release;
-        if release.state != ReleaseState::Published {
-            return outcome(
-                Rule::ModelFits,
-                false,
-                Finding::ReleaseState {
-                    state: release.state,
-                },
-            );
-        }
-        let model = &self.device.model;
-        unless(
-            Rule::ModelFits,
-            release.artifact_for(model).is_none(),
-            || Finding::NoArtifact {
-                model: model.to_string(),
-            },
-        )
-    }
-
-    fn versions(&self, release: &Version) -> Finding {
-        Finding::Versions {
-            device: self.device.version.clone(),
-            release: release.clone(),
-        }
-    }
-
-    fn not_on_it(&self) -> Outcome {
-        let version = &self.planned.release.version;
-        outcome(
-            Rule::NotOnIt,
-            self.device.version != *version,
-            self.versions(version),
-        )
-    }
-
-    fn not_a_downgrade(&self) -> Outcome {
-        let version = &self.planned.release.version;
-        let is_older = self
-            .plan
-            .versions()
-            .compare(version, &self.device.version)
-            .is_lt();
-        let blocked = is_older && !self.planned.rollout.spec.allow_downgrade;
-        outcome(Rule::NotADowngrade, !blocked, self.versions(version))
-    }
-
-    fn min_version(&self) -> Outcome {
-        let Some(needed) = &self.planned.release.min_version else {
-            return outcome(Rule::MinVersion, true, Finding::Passes);
-        };
-        let is_older = self
-            .plan
-            .versions()
-            .compare(&self.device.version, needed)
-            .is_lt();
-        outcome(Rule::MinVersion, !is_older, self.versions(needed))
-    }
-
-    fn min_bootloader_version(&self) -> Outcome {
-        let rule = Rule::MinBootloaderVersion;
-        match (
-            &self.planned.release.min_bootloader_version,
-            &self.device.bootloader_version,
-        ) {
-            (None, _) => outcome(rule, true, Finding::Passes),
-            (Some(needed), None) => outcome(
-                rule,
-                false,
-                Finding::BootloaderUnknown {
-                    needed: needed.clone(),
-                },
-            ),
-            (Some(needed), Some(has)) => {
-                let is_older = self.plan.versions().compare(has, needed).is_lt();
-                outcome(
-                    rule,
-                    !is_older,
-                    Finding::Versions {
-                        device: has.clone(),
-                        release: needed.clone(),
-                    },
-                )
-            }
-        }
-    }
-
-    fn rollout_running(&self) -> Outcome {
-        let rollout = &self.planned.rollout;
-        let finding = || Finding::RolloutState {
-            state: rollout.state,
-            starts_at: rollout.spec.starts_at,
-        };
-        let has_begun = rollout.spec.starts_at.is_none_or(|start| start <= self.now);
-        unless(
-            Rule::RolloutRunning,
-            rollout.state != RolloutState::Running || !has_begun,
-            finding,
-        )
-    }
-
-    fn in_audience(&self) -> Outcome {
-        let passes = is_in_audience(self.device, self.plan, self.planned);
-        let finding = match &self.planned.rollout.spec.audience {
-            Audience::Percent { share } => Finding::Cohort {
-                cohort: cohort_of(self.device, self.planned).as_percent(),
-                share: *share,
-            },
-            _ if passes => Finding::Passes,
-            audience => Finding::NotInAudience {
-                audience: audience.to_string(),
-            },
-        };
-        outcome(Rule::InAudience, passes, finding)
-    }
-
-    fn in_open_phase(&self) -> Outcome {
-        let open = self.planned.rollout.current_phase;
-        let own = phase_of(self.device, self.plan, self.planned);
-        let shown = own.unwrap_or(open);
-        let phases = &self.planned.rollout.spec.phases;
-        let name = phases
-            .get(shown as usize)
-            .map(|phase| format!("{} ({})", phase.name, phase.scope))
-            .unwrap_or_default();
-        let cohort = cohort_of(self.device, self.planned).as_percent();
-        let passes = own.is_some_and(|own| own <= open);
-        outcome(
-            Rule::InOpenPhase,
-            passes,
-            Finding::Phase {
-                phase: shown,
-                name,
-                cohort,
-            },
-        )
-    }
-
-    fn window_open(&self) -> Outcome {
-        let window = &self.planned.rollout.spec.window;
-        let device_zone = self.device.conditions.time_zone.as_deref();
-        match window.at(self.now, device_zone) {
-            Opening::Open => outcome(Rule::WindowOpen, true, Finding::Passes),
-            Opening::Closed { opens_at } => {
-                let zone = window
-                    .zone_for(device_zone)
-                    .iana_name()
-                    .unwrap_or("UTC")
-                    .to_owned();
-                outcome(
-                    Rule::WindowOpen,
-                    false,
-                    Finding::WindowClosed { opens_at, zone },
-                )
-            }
-        }
-    }
-
-    fn battery(&self) -> Outcome {
-        let conditions = &self.device.conditions;
-        let asked = self.planned.rollout.spec.requirements.min_battery_percent;
-        match asked.zip(conditions.battery_percent) {
-            Some((least, got)) if conditions.on_mains != Some(true) => outcome(
-                Rule::Battery,
-                got >= least,
-                Finding::AtLeast {
-                    got: got.into(),
-                    least: least.into(),
-                },
-            ),
-            _ => outcome(Rule::Battery, true, Finding::Passes),
-        }
-    }
-
-    fn power(&self) -> Outcome {
-        let blocked = self.planned.rollout.spec.requirements.needs_mains
-            && self.device.conditions.on_mains == Some(false);
-        unless(Rule::Power, blocked, || Finding::OnBattery)
-    }
-
-    fn metered_link(&self) -> Outcome {
-        let avoids = self.planned.rollout.spec.requirements.avoids_metered;
-        let is_metered = self.device.conditions.is_metered == Some(true);
-        if avoids && is_metered && self.planned.release.required {
-            return outcome(Rule::MeteredLink, true, Finding::Required);
-        }
-        unless(Rule::MeteredLink, avoids && is_metered, || Finding::Metered)
-    }
-
-    fn storage(&self) -> Outcome {
-        let needed = self
-            .planned
-            .release
-            .artifact_for(&self.device.model)
-            .map(|artifact| artifact.size);
-        match needed.zip(self.device.conditions.free_bytes) {
-            Some((least, got)) => {
-                outcome(Rule::Storage, got >= least, Finding::AtLeast { got, least })
-            }
-            None => outcome(Rule::Storage, true, Finding::Passes),
-        }
-    }
-
-    fn stable(&self) -> Outcome {
-        let asked = self.planned.rollout.spec.requirements.max_crashes;
-        match asked.zip(self.device.conditions.crashes_since_boot) {
-            Some((most, got)) => outcome(
-                Rule::Stable,
-                got <= most,
-                Finding::AtMost {
-                    got: got.into(),
-                    most: most.into(),
-                },
-            ),
-            None => outcome(Rule::Stable, true, Finding::Passes),
-        }
-    }
-
-    fn retries_left(&self) -> Outcome {
-        let most = self.planned.rollout.spec.max_attempts;
-        let got = self
-            .device
-            .past
-            .get(&self.planned.rollout.id)
-            .map_or(0, |past| past.failures);
-        unless(Rule::RetriesLeft, got >= most, || Finding::AtMost {
-            got: got.into(),
-            most: most.into(),
-        })
-    }
-
-    fn in_flight_limit(&self) -> Outcome {
-        let got = self.planned.in_flight;
-        match self.planned.rollout.spec.max_in_flight {
-            Some(most) => outcome(
-                Rule::InFlightLimit,
-                got < most,
-                Finding::AtMost {
-                    got: got.into(),
-                    most: most.into(),
-                },
-            ),
-            None => outcome(Rule::InFlightLimit, true, Finding::Passes),
-        }
-    }
-
-    fn not_held(&self) -> Outcome {
-        match &self.device.hold {
-            Some(reason) => outcome(
-                Rule::NotHeld,
-                false,
-                Finding::Held {
-                    reason: reason.clone(),
-                },
-            ),
-            None => outcome(Rule::NotHeld, true, Finding::Passes),
-        }
     }
 }
 

@@ -126,10 +126,10 @@ impl Fleet {
                 past,
                 ..device_of(row)?
             };
-            if let Some(phase) = phase_of(&device, plan, planned) {
-                if consider(&device, plan, planned, now).awaits() {
-                    *counts.entry(phase as usize).or_default() += 1;
-                }
+            if let Some(phase) = phase_of(&device, plan, planned)
+                && consider(&device, plan, planned, now).awaits()
+            {
+                *counts.entry(phase as usize).or_default() += 1;
             }
         }
         Ok(counts)

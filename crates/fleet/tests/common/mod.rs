@@ -10,6 +10,7 @@
 )]
 
 pub mod devices;
+pub mod metadata;
 pub mod publisher;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use otter_fleet::{Actor, Clock, Error, Fleet, FleetConfig};
 use otter_protocol::admin::{AuditEvent, AuditFilter, StoredArtifact};
 use otter_protocol::{Problem, ProblemCode, Timestamp};
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use tempfile::TempDir;
 
 /// Most bytes of an artifact in tests.
@@ -129,6 +130,16 @@ impl World {
     /// Connects beside the fleet, as somebody with access to the database.
     pub async fn database(&self) -> DatabaseConnection {
         Database::connect(&self.url).await.unwrap()
+    }
+
+    /// Returns the first column of what a query finds, which must be text.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let database = self.database().await;
+        let statement = Statement::from_string(database.get_database_backend(), sql);
+        let rows = database.query_all_raw(statement).await.unwrap();
+        rows.iter()
+            .map(|row| row.try_get_by_index(0).unwrap())
+            .collect()
     }
 
     /// Returns the actions of all events but those of the start, the oldest first.

@@ -9,8 +9,10 @@ use crate::digest::Sha256Digest;
 use crate::gate::Gate;
 use crate::group::Group;
 use crate::id::{AttemptId, DeviceId, GroupName, Model};
+use crate::release::ReleaseState;
 use crate::release::{Artifact, ArtifactKind, Release};
-use crate::rollout::{Phase, Requirements, Rollout, RolloutSpec};
+use crate::rollout::{Phase, Requirements, Rollout, RolloutSpec, RolloutState};
+use crate::rule::Rule;
 use crate::share::Share;
 use crate::window::{Weekday, WeeklySpan, Window};
 
@@ -249,7 +251,7 @@ fn each_rule_stands_alone() {
         last: None,
     };
     assert_eq!(
-        with(&|d, _, _| drop(d.past.insert(RolloutId(1), failed))),
+        with(&|d, _, _| d.past = [(RolloutId(1), failed)].into()),
         [Rule::RetriesLeft]
     );
     assert_eq!(

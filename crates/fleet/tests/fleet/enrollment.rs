@@ -1,16 +1,13 @@
 //! How devices come in, and who doesn't.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "only tests stand here")]
-
-mod common;
-
-use common::devices::{MODEL, accepted, enroll, enrollment, id, model, open_token};
-use common::{World, ann, each_database, refuses, refuses_field};
 use otter_fleet::Fleet;
 use otter_protocol::admin::{DeviceFilter, NewEnrollmentToken};
 use otter_protocol::check_in::EnrollReply;
 use otter_protocol::device::DeviceState;
 use otter_protocol::{GroupName, ProblemCode, Sha256Digest};
+
+use crate::common::devices::{MODEL, accepted, enroll, enrollment, id, model, open_token};
+use crate::common::{World, ann, each_database, refuses, refuses_field};
 
 async fn token(fleet: &Fleet, new: NewEnrollmentToken) -> String {
     fleet

@@ -1,0 +1,19 @@
+//! The registry, releases, trust, people and the audit log, on both databases.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "only tests stand here"
+)]
+
+mod audit;
+#[path = "../common/mod.rs"]
+mod common;
+mod devices;
+mod enrollment;
+mod people;
+mod releases;
+mod roots;
+mod trust;
