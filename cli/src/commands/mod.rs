@@ -1,0 +1,66 @@
+//! One file a command: its arguments, what it does, what it shows.
+
+pub mod audit;
+pub mod bundle;
+pub mod device;
+pub mod enrollment_token;
+pub mod key;
+pub mod release;
+pub mod rollout;
+pub mod simulate;
+pub mod trust;
+
+use clap::Subcommand;
+
+use crate::{Arguments, Context, Failure};
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Makes and shows the publishers' keys.
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Sets up whose signatures devices trust.
+    #[command(subcommand)]
+    Trust(trust::Trust),
+    /// Publishes, signs, lists and withdraws releases.
+    #[command(subcommand)]
+    Release(release::Release),
+    /// Packs folders for publishing.
+    #[command(subcommand)]
+    Bundle(bundle::Bundle),
+    /// Creates, watches and stops rollouts.
+    #[command(subcommand)]
+    Rollout(rollout::Rollout),
+    /// Lists devices, explains what holds them back, lets them in and out.
+    #[command(subcommand)]
+    Device(device::Device),
+    /// Makes and takes back the tokens that let devices in.
+    #[command(subcommand)]
+    EnrollmentToken(enrollment_token::EnrollmentToken),
+    /// Reads and verifies the audit log.
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Runs many simulated devices against the server's device API.
+    ///
+    /// Each enrolls with a key of its own, checks in, downloads the real artifact when it is offered one, reports every
+    /// step and comes back on the new version. What they install is checked by its SHA-256 alone: unlike real agents,
+    /// simulated devices don't verify the publishers' signatures. Ctrl-C ends the run and prints its summary.
+    Simulate(simulate::Simulate),
+}
+
+/// Runs a command.
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let context = Context::of(&arguments);
+    match arguments.command {
+        Command::Key(command) => command.run(&context),
+        Command::Trust(command) => command.run(&context).await,
+        Command::Release(command) => command.run(&context).await,
+        Command::Bundle(command) => command.run(&context),
+        Command::Rollout(command) => command.run(&context).await,
+        Command::Device(command) => command.run(&context).await,
+        Command::EnrollmentToken(command) => command.run(&context).await,
+        Command::Audit(command) => command.run(&context).await,
+        Command::Simulate(command) => command.run(&context).await,
+    }
+}
