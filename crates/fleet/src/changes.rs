@@ -64,7 +64,13 @@ impl Fleet {
                 }
                 "rollout" => ChangeKind::Rollout,
                 "release" => ChangeKind::Release,
-                "group" => ChangeKind::Group,
+                "group" => {
+                    // Its members by hand are in none now, and which those were isn't told.
+                    if row.action == "group.delete" {
+                        self.forget_devices();
+                    }
+                    ChangeKind::Group
+                }
                 _ => ChangeKind::Settings,
             };
             plan_changed |= matches!(

@@ -88,6 +88,12 @@ impl Fleet {
         }
     }
 
+    /// Forgets all devices.
+    pub(crate) fn forget_devices(&self) {
+        self.inner.known.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.inner.known.by_token.invalidate_all();
+    }
+
     /// Returns how often devices were forgotten; to be asked before a read whose result is to be remembered.
     pub(crate) fn forgotten(&self) -> u64 {
         self.inner.known.forgotten.load(Ordering::SeqCst)

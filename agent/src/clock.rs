@@ -1,0 +1,33 @@
+//! The device's clock, which may be wrong.
+
+use otter_protocol::Timestamp;
+
+/// No program is older than its source: metadata that expired before this was expired when it came.
+const SOURCE_TIME: i64 = 1_767_225_600_000;
+
+/// Returns what the clock says.
+pub(crate) fn now() -> Timestamp {
+    jiff::Timestamp::now().into()
+}
+
+/// Returns the time to judge expiry by: never before this source, nor before what was trusted.
+pub(crate) fn trusted_now(last_trusted: Option<Timestamp>) -> jiff::Timestamp {
+    otter_trust::trusted_now(
+        Timestamp(SOURCE_TIME).to_jiff(),
+        last_trusted.map(Timestamp::to_jiff),
+        jiff::Timestamp::now(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trusted_time_never_goes_back() {
+        let later = now().plus_sec(3600);
+        assert_eq!(trusted_now(Some(later)), later.to_jiff());
+        assert!(trusted_now(None) >= Timestamp(SOURCE_TIME).to_jiff());
+        assert!(trusted_now(Some(Timestamp(0))) > Timestamp(SOURCE_TIME).to_jiff());
+    }
+}

@@ -1,0 +1,90 @@
+use super::*;
+
+const SMALL: &str = "server = \"http://127.0.0.1:8080\"\ndevice_id = \"gw-1\"\nmodel = \"rpi4\"\n\
+    state_dir = \"state\"\n[bundle]\nroot = \"/opt/greeter\"\n";
+
+fn refusal(text: &str) -> String {
+    Config::parse(text, Path::new("/etc")).unwrap_err()
+}
+
+#[test]
+fn a_small_one_is_enough_and_paths_stand_beside_the_file() {
+    let config = Config::parse(SMALL, Path::new("/etc")).unwrap();
+    assert_eq!(config.state_dir, Path::new("/etc/state"));
+    assert_eq!(config.bundle.root, Path::new("/opt/greeter"));
+    assert_eq!(config.check_in.interval(0), Duration::from_secs(1));
+    assert_eq!(config.check_in.interval(60), Duration::from_secs(60));
+}
+
+#[test]
+fn the_example_is_valid() {
+    let example = include_str!("../../otter-agent.example.toml");
+    let config = Config::parse(example, Path::new("/etc")).unwrap();
+    assert_eq!(config.health.check.len(), 3);
+}
+
+#[test]
+fn unknown_keys_are_named_with_their_line_wherever_they_stand() {
+    let tables = [
+        ("", "colour"),
+        ("[check_in]\n", "colour"),
+        ("[download]\n", "colour"),
+        ("[health]\n", "colour"),
+        ("[[health.check]]\nkind = \"process\"\n", "colour"),
+        ("[bundle.service]\ncommand = [\"x\"]\n", "colour"),
+    ];
+    for (table, key) in tables {
+        let (text, line) = if table.is_empty() {
+            (format!("{key} = 1\n{SMALL}"), 1)
+        } else {
+            let text = format!("{SMALL}{table}{key} = 1\n");
+            let line = text.lines().count();
+            (text, line)
+        };
+        let error = refusal(&text);
+        assert!(error.contains(&format!("unknown field `{key}`")), "{error}");
+        assert!(error.contains(&format!("line {line}")), "{error}");
+    }
+}
+
+#[test]
+fn nonsense_is_refused_in_words() {
+    let cases = [
+        (SMALL.replace("http://", "ftp://"), "http://"),
+        (SMALL.replace("gw-1", " "), "device id"),
+        (format!("{SMALL}initial = \"x\"\n"), "go together"),
+        (
+            format!("{SMALL}[bundle.service]\ncommand = []\n"),
+            "program",
+        ),
+        (format!("{SMALL}[retry]\nbase_sec = -1\n"), "seconds"),
+        (
+            format!("{SMALL}[check_in]\nmin_interval_sec = 2\nmax_interval_sec = 0.5\n"),
+            "more than",
+        ),
+        (
+            format!("{SMALL}[health]\nsettle_sec = 60\n"),
+            "less than `health.deadline_sec`",
+        ),
+        (
+            format!("{SMALL}[[health.check]]\nkind = \"http\"\n"),
+            "number 1: needs `url`",
+        ),
+        (
+            format!("{SMALL}[[health.check]]\nkind = \"process\"\n"),
+            "bundle.service",
+        ),
+    ];
+    for (text, words) in cases {
+        let error = refusal(&text);
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn back_off_grows_to_its_ceiling() {
+    let policy = RetryPolicy::new(Duration::from_secs(1), Duration::from_secs(10));
+    let ceilings: Vec<u64> = (1..7).map(|n| policy.ceiling(n).as_secs()).collect();
+    assert_eq!(ceilings, [1, 2, 4, 8, 10, 10]);
+    assert_eq!(policy.ceiling(u32::MAX).as_secs(), 10);
+}

@@ -1,0 +1,161 @@
+//! Whether a version that was just started is healthy: its service lives, and every check passes before the deadline.
+
+mod command;
+mod http;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use otter_protocol::Version;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::config::{Check, HealthPolicy, Probe};
+use crate::service::Status;
+
+/// What is judged.
+#[derive(Debug, Clone)]
+pub struct Patient {
+    /// The version that must be running.
+    pub version: Version,
+    /// Where its commands run.
+    pub folder: PathBuf,
+    /// Its service, where there is one.
+    pub service: Option<watch::Receiver<Status>>,
+}
+
+/// Returns when a version has proven itself; the error says what is wrong with it, in words for the device's report.
+pub async fn prove(policy: &HealthPolicy, patient: &Patient) -> Result<(), String> {
+    let client = http::client()?;
+    let words: Vec<Mutex<String>> = policy.check.iter().map(|_| Mutex::default()).collect();
+    let checks = policy
+        .check
+        .iter()
+        .zip(&words)
+        .map(|(check, words)| pass(check, patient, &client, words));
+    let healthy = async {
+        let settled = async {
+            sleep(policy.settle()).await;
+            Ok(())
+        };
+        tokio::try_join!(try_join_all(checks), settled).map(|_| ())
+    };
+    tokio::select! {
+        biased;
+        how = ended(patient.service.clone()) => Err(how),
+        result = timeout(policy.deadline(), healthy) => {
+            result.unwrap_or_else(|_| Err(too_late(policy, &words)))
+        }
+    }
+}
+
+/// Waits until the service ends by itself, and returns how.
+async fn ended(service: Option<watch::Receiver<Status>>) -> String {
+    let Some(mut service) = service else {
+        return std::future::pending().await;
+    };
+    let status = service
+        .wait_for(|status| !matches!(status, Status::Running { .. }))
+        .await;
+    match status.as_deref() {
+        Ok(Status::Exited(how)) => how.clone(),
+        _ => "the service was stopped".to_owned(),
+    }
+}
+
+/// Tries until a check passes, or has failed once too often.
+async fn pass(
+    check: &Check,
+    patient: &Patient,
+    client: &reqwest::Client,
+    words: &Mutex<String>,
+) -> Result<(), String> {
+    let probe = check.probe()?;
+    let (mut failures, mut successes) = (0, 0);
+    loop {
+        let tried = timeout(check.timeout(), probe_once(&probe, patient, client)).await;
+        let result = tried.unwrap_or_else(|_| {
+            Err(format!(
+                "{} took longer than {:?}",
+                name(&probe),
+                check.timeout()
+            ))
+        });
+        match result {
+            Ok(()) => {
+                successes += 1;
+                failures = 0;
+                words.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
+            Err(why) => {
+                failures += 1;
+                successes = 0;
+                tracing::debug!("{why}");
+                if check.retries.is_some_and(|retries| failures > retries) {
+                    return Err(why);
+                }
+                *words.lock().unwrap_or_else(PoisonError::into_inner) = why;
+            }
+        }
+        if successes >= check.successes {
+            return Ok(());
+        }
+        sleep(check.interval()).await;
+    }
+}
+
+async fn probe_once(
+    probe: &Probe,
+    patient: &Patient,
+    client: &reqwest::Client,
+) -> Result<(), String> {
+    match probe {
+        Probe::Http {
+            url,
+            status,
+            contains,
+        } => http::probe(client, url, *status, contains.as_deref(), &patient.version).await,
+        Probe::Command(argv) => command::probe(argv, patient).await,
+        Probe::Process => match patient
+            .service
+            .as_ref()
+            .map(|service| service.borrow().clone())
+        {
+            Some(Status::Running { .. }) => Ok(()),
+            Some(Status::Exited(how)) => Err(how),
+            Some(Status::Stopped) | None => Err("the service does not run".to_owned()),
+        },
+    }
+}
+
+fn name(probe: &Probe) -> String {
+    match probe {
+        Probe::Http { url, .. } => format!("GET {url}"),
+        Probe::Command(argv) => format!("`{}`", argv.join(" ")),
+        Probe::Process => "the service".to_owned(),
+    }
+}
+
+fn too_late(policy: &HealthPolicy, words: &[Mutex<String>]) -> String {
+    let words: Vec<String> = words
+        .iter()
+        .map(|words| words.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        .filter(|words| !words.is_empty())
+        .collect();
+    let deadline: Duration = policy.deadline();
+    if words.is_empty() {
+        format!("not healthy within {deadline:?}")
+    } else {
+        format!("not healthy within {deadline:?}: {}", words.join("; "))
+    }
+}
+
+/// Puts the version where a text has `{version}`.
+fn with_version(text: &str, version: &Version) -> String {
+    text.replace("{version}", version.as_str())
+}
+
+#[cfg(test)]
+mod tests;

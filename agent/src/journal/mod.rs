@@ -1,0 +1,373 @@
+//! Where the agent is, on disk: written before each step is begun, so that a restart goes on or goes back.
+//!
+//! One file holds what is installed, the attempt under way and the reports that wait: a step and the report that it
+//! makes are in the journal together or not at all. So no report is lost, and none is made up.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use otter_protocol::check_in::Offer;
+use otter_protocol::{AttemptId, AttemptReport, AttemptState, Sha256Digest, Timestamp, Version};
+use otter_trust::{ArtifactFacts, SignedArtifact, TrustError};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::clock;
+use crate::disk::{self, Disk, PUBLIC};
+
+const FORMAT: u32 = 1;
+const LARGEST: u64 = 4 << 20;
+/// Most reports that wait; only reports of progress are given up for others.
+const MOST_REPORTS: usize = 256;
+/// Longest message in a report, in characters.
+const LONGEST_MESSAGE: usize = 2000;
+
+/// The steps of an attempt, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Is the offer signed for this device?
+    Checking,
+    /// Its bytes are fetched.
+    Downloading,
+    /// They are hashed and unpacked beside what runs.
+    Verifying,
+    /// What runs is stopped.
+    Stopping,
+    /// The new version takes its place.
+    Applying,
+    /// The new version is started.
+    Starting,
+    /// The new version must prove itself.
+    HealthCheck,
+    /// It stays.
+    Committing,
+    /// The old version comes back.
+    RollingBack,
+}
+
+impl Step {
+    /// Returns what the server is told when the step begins, where it is told anything.
+    pub fn reported_as(self) -> Option<AttemptState> {
+        match self {
+            Self::Checking | Self::Applying | Self::Starting => None,
+            Self::Committing | Self::RollingBack => None,
+            Self::Downloading => Some(AttemptState::Downloading),
+            Self::Verifying => Some(AttemptState::Downloaded),
+            Self::Stopping => Some(AttemptState::Installing),
+            Self::HealthCheck => Some(AttemptState::Verifying),
+        }
+    }
+
+    /// Tells whether what ran before still runs, so that the attempt can be given up without a trace.
+    pub fn is_before_change(self) -> bool {
+        self < Self::Stopping
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Checking => "checking",
+            Self::Downloading => "downloading",
+            Self::Verifying => "verifying",
+            Self::Stopping => "stopping",
+            Self::Applying => "applying",
+            Self::Starting => "starting",
+            Self::HealthCheck => "health check",
+            Self::Committing => "committing",
+            Self::RollingBack => "rolling back",
+        })
+    }
+}
+
+/// A version on the device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installed {
+    /// Its version.
+    pub version: Version,
+    /// Its place in the publishers' count; 0 for what came with the device.
+    pub release_counter: u64,
+    /// The installer's own name for it.
+    pub name: String,
+}
+
+/// What publishers signed, as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// Digest of the artifact.
+    pub sha256: Sha256Digest,
+    /// Its length in bytes.
+    pub length: u64,
+    /// What it is and whom it fits.
+    pub facts: ArtifactFacts,
+}
+
+impl Signed {
+    /// Returns `Ok` when bytes of this length and digest are those that were signed.
+    pub fn matches(&self, length: u64, digest: &Sha256Digest) -> Result<(), TrustError> {
+        SignedArtifact::from(self.clone()).matches(length, digest)
+    }
+
+    /// Returns the release's version.
+    pub fn version(&self) -> Version {
+        self.facts.version.as_str().into()
+    }
+}
+
+impl From<SignedArtifact> for Signed {
+    fn from(artifact: SignedArtifact) -> Self {
+        Self {
+            sha256: artifact.sha256,
+            length: artifact.length,
+            facts: artifact.facts,
+        }
+    }
+}
+
+impl From<Signed> for SignedArtifact {
+    fn from(signed: Signed) -> Self {
+        Self {
+            sha256: signed.sha256,
+            length: signed.length,
+            facts: signed.facts,
+        }
+    }
+}
+
+/// An attempt under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// What the server offered.
+    pub offer: Offer,
+    /// The step that was begun.
+    pub step: Step,
+    /// When the offer came.
+    pub started_at: Timestamp,
+    /// What was signed, once that is verified.
+    pub signed: Option<Signed>,
+    /// The new version, once it is beside the old one.
+    pub target: Option<Installed>,
+    /// Sequence number of the last report; 0 before the first.
+    pub last_sequence: u32,
+    /// How often the agent itself was started while the new version was.
+    pub restarts: u32,
+    /// Why the old version comes back, where it does.
+    pub reason: Option<String>,
+}
+
+/// A report that waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The attempt that it is about.
+    pub attempt: AttemptId,
+    /// The report.
+    pub report: AttemptReport,
+}
+
+/// Everything that the journal holds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// Which agents can read it; set when it is written.
+    pub format: u32,
+    /// What runs, or ran before the attempt under way.
+    pub installed: Option<Installed>,
+    /// What ran before that; kept beside it.
+    pub previous: Option<Installed>,
+    /// The attempt under way.
+    pub attempt: Option<Attempt>,
+    /// Reports that wait for the network, oldest first.
+    pub outbox: Vec<Waiting>,
+    /// The latest time at which signed metadata was found valid.
+    pub trusted_time: Option<Timestamp>,
+}
+
+impl Record {
+    /// Begins a step of the attempt under way, with the report that goes with it.
+    pub fn begin(&mut self, step: Step) {
+        let Some(attempt) = &mut self.attempt else {
+            return;
+        };
+        attempt.step = step;
+        if let Some(state) = step.reported_as() {
+            let progress = if state == AttemptState::Downloaded {
+                100
+            } else {
+                0
+            };
+            self.report(state, Some(progress), None, None);
+        }
+    }
+
+    /// Puts a report on the attempt under way behind those that wait.
+    pub fn report(
+        &mut self,
+        state: AttemptState,
+        progress: Option<u8>,
+        message: Option<&str>,
+        version: Option<&Version>,
+    ) {
+        let Some(attempt) = &mut self.attempt else {
+            return;
+        };
+        attempt.last_sequence = attempt.last_sequence.saturating_add(1);
+        let waiting = Waiting {
+            attempt: attempt.offer.attempt,
+            report: AttemptReport {
+                sequence: attempt.last_sequence,
+                state,
+                progress,
+                message: message.map(|text| text.chars().take(LONGEST_MESSAGE).collect()),
+                version: version.cloned(),
+                at: Some(clock::now()),
+            },
+        };
+        self.queue(waiting);
+    }
+
+    /// Puts a report behind those that wait; progress takes the place of older progress.
+    pub fn queue(&mut self, waiting: Waiting) {
+        let is_progress = |w: &Waiting| w.report.state == AttemptState::Downloading;
+        if is_progress(&waiting)
+            && self
+                .outbox
+                .last()
+                .is_some_and(|last| is_progress(last) && last.attempt == waiting.attempt)
+        {
+            self.outbox.pop();
+        }
+        self.outbox.push(waiting);
+        while self.outbox.len() > MOST_REPORTS {
+            let dispensable = self
+                .outbox
+                .iter()
+                .position(|waiting| !waiting.report.state.is_finished());
+            self.outbox.remove(dispensable.unwrap_or(0));
+        }
+    }
+
+    /// Takes away a report that needs no (further) delivery, and what it replaced.
+    pub fn settle(&mut self, settled: &Waiting) {
+        self.outbox.retain(|waiting| {
+            waiting.attempt != settled.attempt || waiting.report.sequence > settled.report.sequence
+        });
+    }
+}
+
+/// The journal's file and what it holds.
+#[derive(Debug)]
+pub struct Journal {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    record: Mutex<Record>,
+    changed: watch::Sender<()>,
+}
+
+/// The journal can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The disk said no.
+    #[error("the journal {path} can't be read: {cause}. Check the disk's state and permissions")]
+    Disk {
+        /// The journal's file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Written by a newer agent.
+    #[error(
+        "the journal {path} has format {found}, this agent knows {FORMAT}: start the newer agent again"
+    )]
+    Newer {
+        /// The journal's file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+}
+
+impl Journal {
+    /// Opens the journal in a folder, or begins one. One that makes no sense is put aside, for people to look at.
+    pub fn open(disk: Arc<dyn Disk>, folder: &Path) -> Result<Self, JournalError> {
+        let path = folder.join("journal.json");
+        let record = match Self::look(disk.as_ref(), folder)? {
+            Ok(record) => record,
+            Err(reason) => {
+                let aside = folder.join("journal.broken.json");
+                tracing::error!(
+                    "the journal {} can't be used and is put aside as {}: {reason}",
+                    path.display(),
+                    aside.display()
+                );
+                disk.rename(&path, &aside)
+                    .and_then(|()| disk.sync_dir(folder))
+                    .map_err(|cause| JournalError::Disk {
+                        path: path.clone(),
+                        cause,
+                    })?;
+                Record::default()
+            }
+        };
+        Ok(Self {
+            disk,
+            path,
+            record: Mutex::new(record),
+            changed: watch::Sender::new(()),
+        })
+    }
+
+    /// Reads the journal of a folder without opening it; the inner error says why it makes no sense.
+    pub fn look(disk: &dyn Disk, folder: &Path) -> Result<Result<Record, String>, JournalError> {
+        let path = folder.join("journal.json");
+        let bytes = disk::read(disk, &path, LARGEST).map_err(|cause| JournalError::Disk {
+            path: path.clone(),
+            cause,
+        })?;
+        let Some(bytes) = bytes else {
+            return Ok(Ok(Record::default()));
+        };
+        match serde_json::from_slice::<Record>(&bytes) {
+            Ok(record) if record.format > FORMAT => Err(JournalError::Newer {
+                path,
+                found: record.format,
+            }),
+            Ok(record) => Ok(Ok(record)),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    /// Returns a copy of what it holds.
+    pub fn record(&self) -> Record {
+        self.lock().clone()
+    }
+
+    /// Changes what it holds; on disk when this returns, and unchanged where that failed.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Record) -> T) -> io::Result<T> {
+        let mut record = self.lock();
+        let mut next = record.clone();
+        next.format = FORMAT;
+        let value = change(&mut next);
+        if next != *record {
+            let bytes = serde_json::to_vec_pretty(&next)?;
+            disk::write_whole(self.disk.as_ref(), &self.path, &bytes, PUBLIC)?;
+            *record = next;
+            drop(record);
+            self.changed.send_replace(());
+        }
+        Ok(value)
+    }
+
+    /// Returns a watch that wakes with every change.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! `otter-agent`: the command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use otter_agent::agent::Agent;
+use otter_agent::config::Config;
+use otter_agent::disk::RealDisk;
+use otter_agent::enroll::Enrollment;
+use otter_agent::{logging, status};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long what still writes may go on after the agent's end.
+const LAST_MOMENTS: Duration = Duration::from_secs(1);
+
+/// Otter's agent: keeps this device on the release that its server decides on and its publishers signed.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration.
+    #[arg(
+        long,
+        global = true,
+        default_value = "otter-agent.toml",
+        env = "OTTER_AGENT_CONFIG"
+    )]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Works until it is stopped by SIGTERM or Ctrl-C; then stops the service, too.
+    Run,
+    /// Checks in once, follows the decision to its end and exits; the service runs on.
+    Check,
+    /// Prints how the agent stands.
+    Status {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints how the last attempts ended, oldest first.
+    History {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Asks the server to let the device take part; exits with 3 while an operator has to accept it.
+    Enroll,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = Config::load(&arguments.config)
+        .map_err(anyhow::Error::from)
+        .and_then(|config| start(arguments.command, config));
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn start(command: Command, config: Config) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Status { json } => return print_status(&config, json),
+        Command::History { json } => return print_history(&config, json),
+        Command::Run | Command::Check | Command::Enroll => logging::begin(),
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(work(command, config));
+    runtime.shutdown_timeout(LAST_MOMENTS);
+    outcome
+}
+
+async fn work(command: Command, config: Config) -> anyhow::Result<ExitCode> {
+    let agent = Agent::open(config, Arc::new(RealDisk))?;
+    match command {
+        Command::Run => agent.run(stopped()?).await?,
+        Command::Check => agent.check().await?,
+        _ => return enroll(&agent).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn enroll(agent: &Agent) -> anyhow::Result<ExitCode> {
+    match agent.try_enroll().await? {
+        Enrollment::Enrolled => {
+            println!("the device is enrolled");
+            Ok(ExitCode::SUCCESS)
+        }
+        Enrollment::Pending { fingerprint, .. } => {
+            println!(
+                "an operator has to accept this device's key {fingerprint}; then enroll again"
+            );
+            Ok(ExitCode::from(3))
+        }
+    }
+}
+
+/// Returns a future that is over when the agent is told to stop.
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn print_status(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
+    let report = status::report(config)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{}", status::as_text(&report));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_history(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
+    let attempts = status::history(config)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&attempts)?);
+    } else {
+        for ended in &attempts {
+            println!("{}", status::one_line(ended));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,112 @@
+//! Downloading: fetches the signed bytes, and says how far it is.
+
+use std::time::{Duration, Instant};
+
+use otter_protocol::AttemptState;
+use otter_protocol::check_in::Instruction;
+
+use super::{Next, tidy_downloads};
+use crate::agent::Agent;
+use crate::journal::{Attempt, Journal, Step};
+use crate::net::download::{Download, DownloadError};
+
+/// Shortest time between two reports of progress.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
+    let Some(signed) = &attempt.signed else {
+        return Ok(Next::Step(Step::Checking));
+    };
+    let folder = agent.downloads();
+    // A download for another release is of no use any more.
+    if let Err(error) = tidy_downloads(agent, Some(&signed.sha256.to_string())) {
+        tracing::warn!("old downloads can't be removed: {error}");
+    }
+    let download = Download {
+        disk: agent.disk.as_ref(),
+        folder: &folder,
+        signed,
+        url: &attempt.offer.artifact.url,
+        retry: agent.config.retry,
+    };
+    let mut progress = Progress::new(&agent.journal, signed.length);
+    let downloaded = tokio::select! {
+        result = download.run(&agent.client, |bytes| progress.heard(bytes)) => result,
+        reason = agent.cancelled(attempt) => return Ok(Next::Cancel(reason)),
+    };
+    match downloaded {
+        Ok(_) => Ok(Next::Step(Step::Verifying)),
+        Err(error) => {
+            if matches!(error, DownloadError::Disk(_)) {
+                // A full disk is not to stay full because of this.
+                tidy_downloads(agent, None)?;
+            }
+            Ok(Next::Fail(error.to_string()))
+        }
+    }
+}
+
+/// Reports progress, at most once a second and only where the per cent changed.
+struct Progress<'a> {
+    journal: &'a Journal,
+    length: u64,
+    percent: u8,
+    reported: Instant,
+}
+
+impl<'a> Progress<'a> {
+    fn new(journal: &'a Journal, length: u64) -> Self {
+        Self {
+            journal,
+            length,
+            percent: 0,
+            reported: Instant::now(),
+        }
+    }
+
+    fn heard(&mut self, bytes: u64) {
+        let percent = bytes.saturating_mul(100).checked_div(self.length);
+        let percent = percent
+            .and_then(|percent| u8::try_from(percent).ok())
+            .unwrap_or(100);
+        if percent <= self.percent || self.reported.elapsed() < REPORT_INTERVAL {
+            return;
+        }
+        self.percent = percent;
+        self.reported = Instant::now();
+        let written = self
+            .journal
+            .change(|record| record.report(AttemptState::Downloading, Some(percent), None, None));
+        if let Err(error) = written {
+            tracing::warn!("progress can't be written to the journal: {error}");
+        }
+    }
+}
+
+impl Agent {
+    /// Keeps checking in while an attempt is under way, and returns when the server takes it back.
+    pub(super) async fn cancelled(&self, attempt: &Attempt) -> String {
+        let ours = attempt.offer.attempt;
+        loop {
+            self.next_check_in.is_due().await;
+            match self.check_in().await.map(|reply| reply.instruction) {
+                Ok(Instruction::Cancel { attempt }) if attempt == ours => {
+                    return "the server took it back".to_owned();
+                }
+                Ok(Instruction::Install(other)) if other.attempt != ours => {
+                    return format!("the server offers attempt {} instead", other.attempt);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    if error.is_unauthenticated()
+                        && let Err(error) = self.try_enroll().await
+                    {
+                        tracing::warn!("{error:#}");
+                    }
+                    let wait = self.next_check_in.failed(error.retry_after());
+                    tracing::info!("{error}; the next check-in is in {wait:.1?}");
+                }
+            }
+        }
+    }
+}

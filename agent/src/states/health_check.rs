@@ -1,0 +1,30 @@
+//! Health check: the new version must prove itself before the deadline.
+
+use super::Next;
+use crate::agent::Agent;
+use crate::health;
+use crate::journal::{Attempt, Installed, Step};
+
+pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
+    let Some(target) = &attempt.target else {
+        return Ok(Next::RollBack(
+            "the journal names no new version".to_owned(),
+        ));
+    };
+    Ok(match agent.prove(target).await {
+        Ok(()) => Next::Step(Step::Committing),
+        Err(why) => Next::RollBack(why),
+    })
+}
+
+impl Agent {
+    /// Returns when a version has proven itself healthy; the error says what is wrong with it.
+    pub(super) async fn prove(&self, version: &Installed) -> Result<(), String> {
+        let patient = health::Patient {
+            version: version.version.clone(),
+            folder: self.installer.folder(version),
+            service: self.installer.service(),
+        };
+        health::prove(&self.config.health, &patient).await
+    }
+}

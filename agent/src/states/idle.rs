@@ -1,0 +1,128 @@
+//! Idle: nothing is under way. Waits until it is time, then asks the server.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use otter_protocol::check_in::{CheckIn, CheckInReply, Instruction, Offer};
+use otter_protocol::device::Conditions;
+
+use crate::agent::Agent;
+use crate::clock;
+use crate::history::Ended;
+use crate::journal::{Attempt, Step};
+use crate::net::NetError;
+
+/// Waits and asks; whatever keeps the device from asking is tried again later.
+pub(super) async fn handle(agent: &Agent) -> anyhow::Result<()> {
+    agent.next_check_in.is_due().await;
+    let asked = async {
+        agent.enroll().await?;
+        agent.ask().await
+    };
+    if let Err(error) = asked.await {
+        let retry_after = error
+            .downcast_ref::<NetError>()
+            .and_then(NetError::retry_after);
+        let wait = agent.next_check_in.failed(retry_after);
+        tracing::warn!("{error:#}; the next try is in {wait:.1?}");
+    }
+    Ok(())
+}
+
+impl Agent {
+    /// Checks in without an attempt, and begins one where the server offers it.
+    pub(crate) async fn ask(&self) -> anyhow::Result<()> {
+        let reply = self.check_in().await.context("checking in")?;
+        let Instruction::Install(offer) = reply.instruction else {
+            for reason in &reply.reasons {
+                tracing::debug!("rollout {}: {}", reason.rollout, reason.text);
+            }
+            return Ok(());
+        };
+        match self
+            .history
+            .of(&offer)
+            .context("the history can't be read")?
+        {
+            Some(ended) => self.repeat(&ended),
+            None => self.begin(offer),
+        }
+    }
+
+    /// Checks in, and takes from the answer when to do so again.
+    pub(crate) async fn check_in(&self) -> Result<CheckInReply, NetError> {
+        let record = self.journal.record();
+        let reply = self
+            .client
+            .check_in(&CheckIn {
+                version: self.version(),
+                bootloader_version: None,
+                agent_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+                metadata: self.config.metadata.clone(),
+                conditions: Conditions::default(),
+                attempt: record.attempt.map(|attempt| attempt.offer.attempt),
+                at: Some(clock::now()),
+            })
+            .await;
+        if reply.as_ref().is_err_and(NetError::is_unauthenticated) {
+            // The device's key may still be good for another token.
+            tracing::error!(
+                "the server doesn't take this device's token any more; the device enrolls again"
+            );
+            self.client.set_token(None);
+        }
+        let reply = reply?;
+        let wait: Duration = self.config.check_in.interval(reply.next_check_in_sec);
+        self.next_check_in.answered(wait);
+        Ok(reply)
+    }
+
+    fn begin(&self, offer: Offer) -> anyhow::Result<()> {
+        tracing::info!(
+            "attempt {}: the server offers release {} in place of {}",
+            offer.attempt,
+            offer.version,
+            self.version()
+        );
+        let attempt = Attempt {
+            offer,
+            step: Step::Checking,
+            started_at: clock::now(),
+            signed: None,
+            target: None,
+            last_sequence: 0,
+            restarts: 0,
+            reason: None,
+        };
+        self.journal
+            .change(|record| record.attempt = Some(attempt))
+            .context("the journal can't be written")
+    }
+
+    /// Says once more how an attempt ended whose end the server doesn't know.
+    fn repeat(&self, ended: &Ended) -> anyhow::Result<()> {
+        let record = self.journal.record();
+        let is_waiting = record
+            .outbox
+            .iter()
+            .any(|waiting| waiting.attempt == ended.offer.attempt);
+        if is_waiting {
+            return Ok(());
+        }
+        tracing::warn!(
+            "attempt {} is offered again, but it ended: {}. That is reported once more",
+            ended.offer.attempt,
+            ended.outcome
+        );
+        let mut ended = ended.clone();
+        let report = &mut ended.last_report.report;
+        report.sequence = report.sequence.saturating_add(1);
+        let waiting = ended.last_report.clone();
+        self.history
+            .add(ended)
+            .context("the history can't be written")?;
+        self.journal
+            .change(|record| record.queue(waiting))
+            .context("the journal can't be written")
+    }
+}

@@ -1,0 +1,151 @@
+//! The state machine, a file per state:
+//! idle → checking → downloading → verifying → stopping → applying → starting → health check → committing, or rolling back.
+//!
+//! A step is in the journal before it is begun, so each can be the second try of itself. Before `stopping` an attempt that
+//! goes wrong is given up and nothing has changed; from there on the old version is brought back.
+
+mod applying;
+mod checking;
+mod committing;
+mod downloading;
+mod health_check;
+mod idle;
+mod rolling_back;
+mod starting;
+mod stopping;
+mod verifying;
+
+use anyhow::Context;
+use otter_protocol::{AttemptState, Version};
+
+use crate::agent::Agent;
+use crate::disk;
+use crate::history::Ended;
+use crate::journal::{Attempt, Record, Step};
+
+/// What a state leads to.
+#[derive(Debug)]
+enum Next {
+    /// The next step.
+    Step(Step),
+    /// The attempt ends before anything changed: `failed`.
+    Fail(String),
+    /// The attempt ends before anything changed: `cancelled`.
+    Cancel(String),
+    /// The new version doesn't stay; the text says why.
+    RollBack(String),
+    /// The attempt is over, and the state has seen to it.
+    Done,
+}
+
+/// Takes one step. An error is the device's own trouble, its disk's above all: the same step is to be tried again.
+pub(crate) async fn step(agent: &Agent) -> anyhow::Result<()> {
+    let Some(attempt) = agent.journal.record().attempt else {
+        return idle::handle(agent).await;
+    };
+    let next = match attempt.step {
+        Step::Checking => checking::handle(agent, &attempt).await,
+        Step::Downloading => downloading::handle(agent, &attempt).await,
+        Step::Verifying => verifying::handle(agent, &attempt).await,
+        Step::Stopping => stopping::handle(agent).await,
+        Step::Applying => applying::handle(agent, &attempt).await,
+        Step::Starting => starting::handle(agent, &attempt).await,
+        Step::HealthCheck => health_check::handle(agent, &attempt).await,
+        Step::Committing => committing::handle(agent, &attempt).await,
+        Step::RollingBack => rolling_back::handle(agent, &attempt).await,
+    };
+    follow(agent, &attempt, next?).await
+}
+
+async fn follow(agent: &Agent, attempt: &Attempt, next: Next) -> anyhow::Result<()> {
+    let id = attempt.offer.attempt;
+    match next {
+        Next::Done => Ok(()),
+        Next::Step(step) => {
+            tracing::info!("attempt {id}: {step}");
+            begin(agent, |record| record.begin(step))
+        }
+        Next::RollBack(reason) => {
+            tracing::warn!("attempt {id}: the old version comes back: {reason}");
+            begin(agent, |record| {
+                if let Some(attempt) = &mut record.attempt {
+                    attempt.reason = Some(reason);
+                }
+                record.begin(Step::RollingBack);
+            })
+        }
+        Next::Fail(message) => {
+            tracing::warn!("attempt {id} failed: {message}");
+            give_up(agent, AttemptState::Failed, &message).await
+        }
+        Next::Cancel(message) => {
+            tracing::info!("attempt {id} is cancelled: {message}");
+            give_up(agent, AttemptState::Cancelled, &message).await
+        }
+    }
+}
+
+fn begin(agent: &Agent, change: impl FnOnce(&mut Record)) -> anyhow::Result<()> {
+    agent
+        .journal
+        .change(change)
+        .context("the journal can't be written")
+}
+
+/// Ends an attempt that changed nothing.
+async fn give_up(agent: &Agent, outcome: AttemptState, message: &str) -> anyhow::Result<()> {
+    end(agent, outcome, Some(message), None, |_| {})?;
+    // What was prepared for it is of no use any more; what can't be removed now is at the next start.
+    if let Err(error) = tidy(agent).await {
+        tracing::warn!("{error:#}");
+    }
+    Ok(())
+}
+
+/// Ends the attempt under way: remembers it, and in one write reports it and changes what is installed.
+fn end(
+    agent: &Agent,
+    outcome: AttemptState,
+    message: Option<&str>,
+    version: Option<&Version>,
+    change: impl FnOnce(&mut Record),
+) -> anyhow::Result<()> {
+    let mut next = agent.journal.record();
+    next.report(outcome, None, message, version);
+    let (Some(attempt), Some(last)) = (&next.attempt, next.outbox.last()) else {
+        return Ok(());
+    };
+    let last = last.clone();
+    let ended = Ended::new(attempt, Some(agent.version()), last.clone());
+    // First the history, which takes the same attempt any number of times: a cut in between loses nothing.
+    agent
+        .history
+        .add(ended)
+        .context("the history can't be written")?;
+    agent
+        .journal
+        .change(|record| {
+            record.queue(last);
+            change(record);
+            record.attempt = None;
+        })
+        .context("the journal can't be written")
+}
+
+/// Removes versions that nothing needs.
+async fn tidy(agent: &Agent) -> anyhow::Result<()> {
+    let kept = crate::agent::kept(&agent.journal.record());
+    Ok(agent.installer.clean(&kept).await?)
+}
+
+/// Removes downloads, but for those whose names begin so.
+fn tidy_downloads(agent: &Agent, keep: Option<&str>) -> std::io::Result<()> {
+    let (disk, folder) = (agent.disk.as_ref(), agent.downloads());
+    for name in disk::optional(disk.list(&folder))?.unwrap_or_default() {
+        let is_kept = keep.is_some_and(|keep| name.to_string_lossy().starts_with(keep));
+        if !is_kept {
+            disk::remove_tree(disk, &folder.join(name))?;
+        }
+    }
+    Ok(())
+}

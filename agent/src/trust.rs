@@ -1,0 +1,177 @@
+//! What the device trusts, and whether an offer is part of it.
+
+use anyhow::Context;
+use otter_protocol::Version;
+use otter_protocol::check_in::Offer;
+use otter_trust::{Role, SignedArtifact, TrustError, Verifier, target_name};
+
+use crate::agent::Agent;
+use crate::clock;
+use crate::trust_store::DiskStore;
+
+const LARGEST_ROOT: u64 = 256 << 10;
+
+/// Why an offer isn't trusted, or can't be judged now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Distrust {
+    /// It isn't signed for this device.
+    #[error("{0}")]
+    Refused(String),
+    /// The server can't be asked now.
+    #[error("{0:#}")]
+    Later(anyhow::Error),
+}
+
+impl Agent {
+    /// Makes sure that there is a root to begin with: pinned, kept, or else the first that the server gives.
+    pub(crate) async fn pin_root(&self) -> anyhow::Result<()> {
+        if let Err(TrustError::NoRoot) = self.open_verifier() {
+            self.trust_first_root().await?;
+        }
+        Ok(())
+    }
+
+    fn open_verifier(&self) -> Result<Verifier<DiskStore>, TrustError> {
+        let store_error = |source| TrustError::Store {
+            name: "trust".to_owned(),
+            source,
+        };
+        let store =
+            DiskStore::open(self.disk.clone(), &self.config.state_dir).map_err(store_error)?;
+        let pinned = self
+            .config
+            .root_metadata
+            .as_ref()
+            .map(std::fs::read)
+            .transpose()
+            .map_err(|source| TrustError::Store {
+                name: "the pinned root".to_owned(),
+                source,
+            })?;
+        Verifier::open(store, pinned.as_deref())
+    }
+
+    async fn trust_first_root(&self) -> anyhow::Result<()> {
+        let name = Role::Root.file_name(1);
+        let Some(root) = self.client.trust_file(&name, LARGEST_ROOT).await? else {
+            tracing::info!(
+                "the server has no root metadata yet; it is asked again before the first update"
+            );
+            return Ok(());
+        };
+        let store = DiskStore::open(self.disk.clone(), &self.config.state_dir)
+            .context("the trust store can't be made")?;
+        Verifier::open(store, Some(&root)).context("the server's root metadata can't be used")?;
+        tracing::warn!(
+            "the server's root metadata is trusted from now on, as the first one seen: SHA-256 {}",
+            otter_protocol::Sha256Digest::of(&root)
+        );
+        Ok(())
+    }
+
+    /// Follows the server's metadata and returns what publishers signed under an offer's name.
+    pub(crate) async fn judge(&self, offer: &Offer) -> Result<SignedArtifact, Distrust> {
+        self.pin_root().await.map_err(Distrust::Later)?;
+        let mut verifier = self.open_verifier().map_err(distrust)?;
+        let record = self.journal.record();
+        let now = clock::trusted_now(record.trusted_time);
+        verifier
+            .refresh(self.client.as_ref(), now)
+            .await
+            .map_err(distrust)?;
+        self.journal
+            .change(|record| record.trusted_time = Some(now.into()))
+            .map_err(|error| Distrust::Later(error.into()))?;
+        let artifact = &offer.artifact;
+        let name = target_name(offer.release_counter, &artifact.sha256);
+        let installed = record
+            .installed
+            .map_or(0, |installed| installed.release_counter);
+        let signed = verifier
+            .artifact(&name, self.config.model.as_str(), installed, now)
+            .map_err(distrust)?;
+        equal(offer, &signed).map_err(Distrust::Refused)?;
+        stepped(&self.version(), &signed).map_err(Distrust::Refused)?;
+        Ok(signed)
+    }
+}
+
+/// What can't be fetched may be there later; everything else was an answer.
+fn distrust(error: TrustError) -> Distrust {
+    match error {
+        TrustError::Unreachable { .. } | TrustError::Store { .. } => Distrust::Later(error.into()),
+        other => Distrust::Refused(other.to_string()),
+    }
+}
+
+/// Compares what was offered with what was signed: the server's word counts for nothing, so that a lie is worth a report.
+fn equal(offer: &Offer, signed: &SignedArtifact) -> Result<(), String> {
+    let differs = |what: &str, offered: &dyn std::fmt::Display, is: &dyn std::fmt::Display| {
+        Err(format!(
+            "wrong software: the server offers {what} {offered}, but {is} was signed. \
+             Nothing was fetched; treat the server as stolen"
+        ))
+    };
+    let facts = &signed.facts;
+    if offer.artifact.size != signed.length {
+        return differs("a length of", &offer.artifact.size, &signed.length);
+    }
+    if offer.version.as_str() != facts.version {
+        return differs("version", &offer.version, &facts.version);
+    }
+    if offer.artifact.kind != facts.kind {
+        return differs("the kind", &offer.artifact.kind, &facts.kind);
+    }
+    Ok(())
+}
+
+/// Refuses a release that needs another one first, where versions can be compared without the publishers' list.
+fn stepped(running: &Version, signed: &SignedArtifact) -> Result<(), String> {
+    let Some(needed) = signed.facts.min_version.as_deref().map(Version::from) else {
+        return Ok(());
+    };
+    match (running.semantic(), needed.semantic()) {
+        (Some(has), Some(needs)) if has < needs => Err(format!(
+            "wrong software: {} needs version {needed} first, but the device runs {running}. \
+             Roll {needed} out before it",
+            signed.facts.version
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Step;
+    use crate::testing;
+
+    #[test]
+    fn an_offer_must_equal_what_was_signed() {
+        let signed = SignedArtifact::from(testing::signed(b"new"));
+        let offer = testing::attempt(Step::Checking).offer;
+        equal(&offer, &signed).unwrap();
+        let lies: [fn(&mut Offer); 3] = [
+            |offer| offer.artifact.size = 4,
+            |offer| offer.version = "9.9.9".into(),
+            |offer| offer.artifact.kind = otter_protocol::ArtifactKind::Image,
+        ];
+        for lie in lies {
+            let mut offer = offer.clone();
+            lie(&mut offer);
+            let error = equal(&offer, &signed).unwrap_err();
+            assert!(error.starts_with("wrong software"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_signed_minimum_holds_whatever_the_server_decides() {
+        let mut signed = SignedArtifact::from(testing::signed(b"new"));
+        stepped(&"0.1.0".into(), &signed).unwrap();
+        signed.facts.min_version = Some("1.5.0".to_owned());
+        let error = stepped(&"1.4.9".into(), &signed).unwrap_err();
+        assert!(error.contains("1.5.0 first"), "{error}");
+        stepped(&"1.5.0".into(), &signed).unwrap();
+        stepped(&"summer".into(), &signed).unwrap();
+    }
+}

@@ -1,0 +1,172 @@
+//! Signs releases, and plays the server's part of signing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use otter_protocol::check_in::{Offer, OfferedArtifact};
+use otter_protocol::{ArtifactKind, AttemptId, ReleaseId, RolloutId, Sha256Digest};
+use otter_trust::{
+    ArtifactFacts, Document, OnlineKeys, OnlineMetadata, RoleKeys, Root, SecretKey, SignedArtifact,
+    TargetsDocument, renew,
+};
+
+use super::MODEL;
+use super::pack::pack;
+
+const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+pub struct Publisher {
+    root: Vec<u8>,
+    targets: TargetsDocument,
+    online: Option<OnlineMetadata>,
+    keys: u8,
+    pub targets_key: u8,
+    /// When timestamp and snapshot were signed.
+    pub now: Timestamp,
+    /// Every file, by name.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+/// A release, signed.
+#[derive(Clone)]
+pub struct Release {
+    pub artifact: SignedArtifact,
+    pub bytes: Vec<u8>,
+}
+
+impl Release {
+    pub fn offer(&self, attempt: i32) -> Offer {
+        Offer {
+            attempt: AttemptId(attempt),
+            attempt_uuid: uuid::Uuid::new_v4(),
+            rollout: RolloutId(1),
+            release: ReleaseId(self.artifact.facts.release_counter as i64),
+            version: self.artifact.facts.version.as_str().into(),
+            release_counter: self.artifact.facts.release_counter,
+            required: false,
+            artifact: OfferedArtifact {
+                sha256: self.artifact.sha256,
+                size: self.artifact.length,
+                kind: self.artifact.facts.kind,
+                url: format!("/device/v1/artifacts/{}", self.artifact.sha256),
+            },
+        }
+    }
+}
+
+fn key(seed: u8) -> SecretKey {
+    SecretKey::from_seed(&[seed; 32])
+}
+
+fn signed(mut document: Document, seed: u8) -> Vec<u8> {
+    document.sign(&key(seed)).unwrap();
+    document.to_bytes().unwrap()
+}
+
+/// Makes metadata name another file in the place of one, and signs it anew.
+fn renamed(metadata: &[u8], name: &str, file: &[u8], seed: u8) -> Vec<u8> {
+    let mut json: serde_json::Value = serde_json::from_slice(metadata).unwrap();
+    let meta = &mut json["signed"]["meta"][name];
+    meta["length"] = file.len().into();
+    meta["hashes"] = serde_json::json!({"sha256": Sha256Digest::of(file)});
+    json["signatures"] = serde_json::json!([]);
+    let document = Document::parse(&serde_json::to_vec(&json).unwrap()).unwrap();
+    signed(document, seed)
+}
+
+impl Publisher {
+    pub fn new() -> Self {
+        Self::with_keys(0)
+    }
+
+    /// Another publisher has other keys.
+    pub fn with_keys(keys: u8) -> Self {
+        let role = |seed| RoleKeys::new([key(keys + seed).public()], 1);
+        let now = Timestamp::now();
+        let root = Root {
+            version: 1,
+            expires: now + YEAR,
+            root: role(1),
+            targets: role(2),
+            snapshot: role(3),
+            timestamp: role(4),
+        };
+        let root = signed(root.to_document().unwrap(), keys + 1);
+        let mut publisher = Self {
+            files: BTreeMap::from([("1.root.json".to_owned(), root.clone())]),
+            root,
+            targets: TargetsDocument::new(),
+            online: None,
+            keys,
+            targets_key: keys + 2,
+            now,
+        };
+        publisher.publish();
+        publisher
+    }
+
+    pub fn root(&self) -> &[u8] {
+        &self.root
+    }
+
+    /// Signs a folder as a release.
+    pub fn release(&mut self, version: &str, folder: &Path) -> Release {
+        let mut bytes = Vec::new();
+        pack(folder, &mut bytes).unwrap();
+        self.release_bytes(version, bytes)
+    }
+
+    /// Signs any bytes as a release.
+    pub fn release_bytes(&mut self, version: &str, bytes: Vec<u8>) -> Release {
+        let artifact = SignedArtifact {
+            sha256: Sha256Digest::of(&bytes),
+            length: bytes.len() as u64,
+            facts: ArtifactFacts {
+                models: vec![MODEL.to_owned()],
+                version: version.to_owned(),
+                release_counter: self.targets.next_release_counter().unwrap(),
+                min_version: None,
+                min_bootloader_version: None,
+                kind: ArtifactKind::Bundle,
+                required: false,
+                notes: String::new(),
+                downgrade_permitted: false,
+            },
+        };
+        self.targets.add(&artifact).unwrap();
+        self.publish();
+        Release { artifact, bytes }
+    }
+
+    /// Signs targets with the key that this publisher has, then snapshot and timestamp.
+    pub fn publish(&mut self) {
+        let document = self.targets.finish(Timestamp::now(), YEAR).unwrap();
+        let name = format!("{}.targets.json", document.version().unwrap());
+        let honest = signed(document.clone(), self.keys + 2);
+        let targets = signed(document, self.targets_key);
+        self.targets = TargetsDocument::parse(&honest).unwrap();
+        let keys = OnlineKeys {
+            snapshot: vec![key(self.keys + 3)],
+            timestamp: vec![key(self.keys + 4)],
+        };
+        let mut online = renew(&self.root, &honest, self.online.as_ref(), &keys, self.now).unwrap();
+        if targets != honest {
+            // A thief of the server's keys makes the rest fit what the thief signed.
+            let (snapshot, timestamp) = (self.keys + 3, self.keys + 4);
+            online.snapshot = renamed(&online.snapshot, "targets.json", &targets, snapshot);
+            online.timestamp = renamed(
+                &online.timestamp,
+                "snapshot.json",
+                &online.snapshot,
+                timestamp,
+            );
+        }
+        let snapshot = format!("{}.snapshot.json", online.snapshot_version().unwrap());
+        self.files.insert(name, targets);
+        self.files.insert(snapshot, online.snapshot.clone());
+        self.files
+            .insert("timestamp.json".to_owned(), online.timestamp.clone());
+        self.online = Some(online);
+    }
+}
