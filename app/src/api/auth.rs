@@ -1,0 +1,188 @@
+//! Who calls a server function, and whether he may.
+
+use axum::extract::ConnectInfo;
+use axum::http::header::{ACCEPT, HOST, REFERER};
+use axum::http::request::Parts;
+use leptos::prelude::*;
+use otter_fleet::{Actor, Fleet, Person};
+use otter_protocol::ProblemCode;
+use otter_protocol::admin::Role;
+use tower_sessions::Session;
+
+use super::ApiError;
+use crate::next::{encode, safe_next};
+
+/// The session's key for the account's number.
+const USER_ID: &str = "user_id";
+
+/// Somebody who is logged in and may do what he asks for.
+pub(crate) struct Caller {
+    pub(crate) fleet: Fleet,
+    pub(crate) person: Person,
+    pub(crate) actor: Actor,
+}
+
+/// Returns the caller, who may see.
+pub(crate) async fn viewer() -> Result<Caller, ApiError> {
+    caller(Role::Viewer).await
+}
+
+/// Returns the caller, who may upload, roll out, pause and hold.
+pub(crate) async fn operator() -> Result<Caller, ApiError> {
+    caller(Role::Operator).await
+}
+
+/// Returns the caller, who may manage people, keys and enrollment.
+pub(crate) async fn admin() -> Result<Caller, ApiError> {
+    caller(Role::Admin).await
+}
+
+async fn caller(needed: Role) -> Result<Caller, ApiError> {
+    let fleet = fleet()?;
+    let person = match session().await?.get::<i64>(USER_ID).await.map_err(broken)? {
+        Some(id) => fleet.person(id).await?,
+        None => None,
+    };
+    let Some(person) = person else {
+        redirect_to_login();
+        return Err(fail(ApiError::new(
+            ProblemCode::Unauthenticated,
+            "Your session has ended. Log in to go on.",
+        )));
+    };
+    if person.role < needed {
+        return Err(fail(ApiError::new(
+            ProblemCode::Forbidden,
+            format!(
+                "This needs the role {}, and you are {}.",
+                needed.as_str(),
+                person.role.as_str()
+            ),
+        )));
+    }
+    let actor = Actor::User(person.name.clone());
+    Ok(Caller {
+        fleet,
+        person,
+        actor,
+    })
+}
+
+/// Returns the fleet that the server put into the context.
+pub(crate) fn fleet() -> Result<Fleet, ApiError> {
+    use_context::<Fleet>()
+        .ok_or_else(|| ApiError::new(ProblemCode::Internal, "The server gave its pages no fleet."))
+}
+
+/// Returns the request's session.
+pub(crate) async fn session() -> Result<Session, ApiError> {
+    leptos_axum::extract::<Session>().await.map_err(broken)
+}
+
+/// Makes the session this person's, under a new id, so that an id known before the login is worth nothing.
+pub(crate) async fn begin_session(person: &Person) -> Result<(), ApiError> {
+    let session = session().await?;
+    session.cycle_id().await.map_err(broken)?;
+    session.insert(USER_ID, person.id).await.map_err(broken)
+}
+
+/// Ends the session.
+pub(crate) async fn end_session() -> Result<(), ApiError> {
+    session().await?.flush().await.map_err(broken)
+}
+
+fn broken(error: impl std::fmt::Display) -> ApiError {
+    tracing::error!(%error, "a session can't be read or written");
+    fail(ApiError::new(
+        ProblemCode::Unavailable,
+        "Sessions can't be read now; try again in a moment.",
+    ))
+}
+
+/// Answers with the problem's own status; a plain form instead goes back to its page, which shows the problem.
+pub(crate) fn fail(error: ApiError) -> ApiError {
+    if !accepts_html() {
+        set_status(error.0.status);
+    }
+    error
+}
+
+/// Sets the answer's status.
+pub(crate) fn set_status(status: u16) {
+    if let (Some(response), Ok(status)) = (
+        use_context::<leptos_axum::ResponseOptions>(),
+        axum::http::StatusCode::from_u16(status),
+    ) {
+        response.set_status(status);
+    }
+}
+
+/// Tells whether a browser asks on its own, for a page or with a plain form, and not the wasm.
+pub(crate) fn accepts_html() -> bool {
+    header(&ACCEPT).is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// Returns the address that the request came from, as far as is known.
+pub(crate) fn address() -> String {
+    let parts = use_context::<Parts>();
+    let peer = parts.and_then(|parts| {
+        parts
+            .extensions
+            .get::<ConnectInfo<std::net::SocketAddr>>()
+            .copied()
+    });
+    peer.map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string())
+}
+
+/// Returns a cookie of the request.
+pub(crate) fn cookie(name: &str) -> Option<String> {
+    let cookies = header(&axum::http::header::COOKIE)?;
+    let pairs = cookies
+        .split(';')
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .into_iter()
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.to_owned())
+}
+
+/// Sets a cookie; `attributes` begin with a semicolon.
+pub(crate) fn set_cookie(name: &str, value: &str, attributes: &str) {
+    let text = format!("{name}={value}; Path=/; SameSite=Lax{attributes}");
+    if let (Some(response), Ok(text)) = (
+        use_context::<leptos_axum::ResponseOptions>(),
+        axum::http::HeaderValue::from_str(&text),
+    ) {
+        response.append_header(axum::http::header::SET_COOKIE, text);
+    }
+}
+
+fn header(name: &axum::http::HeaderName) -> Option<String> {
+    let parts = use_context::<Parts>()?;
+    parts.headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// Sends the browser to the login, and from there back to the page it is on.
+fn redirect_to_login() {
+    let page = match use_context::<Parts>() {
+        Some(parts) if accepts_html() && parts.method == axum::http::Method::GET => {
+            parts.uri.path_and_query().map(ToString::to_string)
+        }
+        _ => referring_page(),
+    };
+    let target = match page
+        .and_then(|page| safe_next(&page))
+        .filter(|page| page != "/")
+    {
+        Some(page) => format!("/login?next={}", encode(&page)),
+        None => "/login".to_owned(),
+    };
+    leptos_axum::redirect(&target);
+}
+
+/// The page of this very server that a request comes from.
+fn referring_page() -> Option<String> {
+    let (referer, host) = (header(&REFERER)?, header(&HOST)?);
+    let (_, rest) = referer.split_once("://")?;
+    rest.strip_prefix(host.as_str()).map(str::to_owned)
+}

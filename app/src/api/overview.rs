@@ -1,0 +1,29 @@
+//! The fleet at a glance.
+
+use leptos::prelude::*;
+use otter_protocol::admin::{Overview, TrustStatus};
+use serde::{Deserialize, Serialize};
+
+use super::ApiError;
+
+/// What the first page shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Glance {
+    /// The fleet.
+    pub(crate) overview: Overview,
+    /// How its trust stands.
+    pub(crate) trust: TrustStatus,
+    /// Tells whether there is any release yet.
+    pub(crate) has_releases: bool,
+}
+
+/// Returns what the first page shows.
+#[server(prefix = "/ui", endpoint = "overview", input = leptos::server_fn::codec::GetUrl)]
+pub(crate) async fn get_overview() -> Result<Glance, ApiError> {
+    let fleet = super::auth::viewer().await?.fleet;
+    Ok(Glance {
+        overview: fleet.overview().await?,
+        trust: fleet.trust_status().await?,
+        has_releases: !fleet.releases().await?.is_empty(),
+    })
+}

@@ -1,0 +1,27 @@
+//! The dashboard: pages and components, rendered on the server and hydrated in the browser.
+//!
+//! | room | what |
+//! |---|---|
+//! | `shell` | the document, the router |
+//! | `pages` | one file a page |
+//! | `components` | what pages are made of |
+//! | `api` | server functions, thin on the fleet |
+//! | `live`, `clock`, `theme`, `next` | live changes, the time, light and dark, addresses |
+//! | `upload` | artifacts from the browser: hashed, then sent |
+
+#![recursion_limit = "256"]
+// The component macro writes public items, whatever the component itself is.
+#![allow(unreachable_pub)]
+
+mod api;
+mod clock;
+mod components;
+mod live;
+mod next;
+mod pages;
+mod shell;
+mod theme;
+#[cfg(feature = "hydrate")]
+mod upload;
+
+pub use shell::{App, shell};

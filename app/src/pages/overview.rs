@@ -1,0 +1,245 @@
+//! The fleet at a glance.
+
+use std::collections::BTreeMap;
+
+use leptos::prelude::*;
+use otter_protocol::admin::{AttemptSummary, ChangeKind, Overview as Fleet, Role, VersionCount};
+use otter_protocol::release::Release;
+
+use crate::api::overview::{Glance, get_overview};
+use crate::components::badge::attempt_badge;
+use crate::components::empty::Empty;
+use crate::components::icon::Shape;
+use crate::components::loaded::loaded;
+use crate::components::page_head::PageHead;
+use crate::components::phases::{TallyBar, TallyLegend};
+use crate::components::rollout_row::RolloutCard;
+use crate::components::when::When;
+use crate::live::live;
+
+/// The first page.
+#[component]
+pub(crate) fn Overview() -> impl IntoView {
+    let changed = live().on_kinds(&[ChangeKind::Device, ChangeKind::Rollout, ChangeKind::Release]);
+    let loading = Resource::new_blocking(move || changed.get(), |_| get_overview());
+    loaded(loading, |glance, role| page(glance, role).into_any()).into_any()
+}
+
+fn page(glance: Glance, role: Role) -> impl IntoView {
+    let fleet = glance.overview;
+    let count: u64 = fleet.devices_by_state.values().sum();
+    let lacks_trust = glance.trust.root_version.is_none();
+    view! {
+        <div class="page">
+            <PageHead title="Overview" />
+            {fleet_numbers(&fleet)}
+            {lacks_trust.then(|| view! { <TrustNotice /> })}
+            {drafts(fleet.drafts)}
+            {(count == 0).then(|| view! { <NoDevices role /> })}
+            <section class="stack" aria-label="Live rollouts">
+                <h2 class="section-title">"Live rollouts"</h2>
+                {if fleet.rollouts.is_empty() {
+                    view! { <p class="hint">"Nothing is on its way. " <a href="/rollouts">"All rollouts"</a></p> }.into_any()
+                } else {
+                    fleet.rollouts.into_iter().map(|summary| view! { <RolloutCard summary /> }).collect_view().into_any()
+                }}
+            </section>
+            <div class="columns">
+                {versions(fleet.versions)}
+                <section class="card" aria-labelledby="day">
+                    <div class="card-head">
+                        <h2 id="day">"Attempts that ended in the last day"</h2>
+                    </div>
+                    <div class="card-body">
+                        <TallyBar tally=fleet.last_day label="Last day" is_large=true />
+                        <TallyLegend tally=fleet.last_day />
+                        {(fleet.last_day.finished() == 0).then(|| view! { <p class="hint">"None."</p> })}
+                    </div>
+                </section>
+            </div>
+            {failures(fleet.failures)}
+        </div>
+    }
+}
+
+fn fleet_numbers(fleet: &Fleet) -> impl IntoView + use<> {
+    let of = |state: &str| fleet.devices_by_state.get(state).copied().unwrap_or(0);
+    let (accepted, pending, online) = (of("accepted"), of("pending"), fleet.online);
+    let (day, failed) = (fleet.last_day.succeeded, fleet.last_day.failures());
+    let live = fleet.rollouts.len();
+    view! {
+        <div class="stats" aria-label="The fleet in numbers" role="group" aria-live="polite">
+            <a class="stat" href="/devices?state=accepted">
+                <span class="stat-label">"Devices"</span>
+                <span class="stat-value">{accepted}</span>
+                <span class="stat-note">{if pending > 0 { format!("{pending} wait to be accepted") } else { "taking part".to_owned() }}</span>
+            </a>
+            <div class="stat">
+                <span class="stat-label">"Online"</span>
+                <span class="stat-value">
+                    {online}
+                    <small>{format!(" of {accepted}")}</small>
+                </span>
+                <span class="stat-note">"seen within ten minutes"</span>
+            </div>
+            <a class="stat" href="/rollouts">
+                <span class="stat-label">"Live rollouts"</span>
+                <span class="stat-value">{live}</span>
+                <span class="stat-note">"scheduled, running or paused"</span>
+            </a>
+            <div class="stat">
+                <span class="stat-label">"Updated in a day"</span>
+                <span class="stat-value">{day}</span>
+                <span class="stat-note" data-tone=(failed > 0).then_some("danger")>{format!("{failed} failed")}</span>
+            </div>
+        </div>
+    }
+}
+
+#[component]
+fn TrustNotice() -> impl IntoView {
+    view! {
+        <div class="notice" data-tone="info">
+            <p>
+                <strong>"No signing keys are set up yet."</strong>
+                " Devices install only what your own keys have signed. Make them with "
+                <code>"otter key generate"</code>
+                " and send their public part here; "
+                <code>"otter key --help"</code>
+                " shows how."
+            </p>
+        </div>
+    }
+}
+
+#[component]
+fn NoDevices(role: Role) -> impl IntoView {
+    view! {
+        <div class="card">
+            <Empty
+                shape=Shape::Device
+                title="No devices yet"
+                text="Start the agent on a device: it enrolls with a token, or waits here until you accept its key. To look around first, simulate some."
+                command="otter simulate --devices 20"
+            >
+                {(role >= Role::Admin).then(|| view! { <a class="button" href="/settings">"Make an enrollment token"</a> })}
+            </Empty>
+        </div>
+    }
+}
+
+fn drafts(drafts: Vec<Release>) -> impl IntoView {
+    drafts
+        .into_iter()
+        .map(|release| view! {
+            <div class="notice" data-tone="warning">
+                <p>
+                    <a href=format!("/releases/{}", release.id)>{format!("Release {}", release.version)}</a>
+                    " waits for its signature."
+                </p>
+            </div>
+        })
+        .collect_view()
+}
+
+/// A hue for each place in a list, far from its neighbours'.
+fn hue(place: usize) -> usize {
+    (190 + place * 67) % 360
+}
+
+fn versions(versions: Vec<VersionCount>) -> impl IntoView {
+    let mut models: BTreeMap<String, Vec<VersionCount>> = BTreeMap::new();
+    for count in versions {
+        models
+            .entry(count.model.to_string())
+            .or_default()
+            .push(count);
+    }
+    let is_empty = models.is_empty();
+    let row = |(model, mut counts): (String, Vec<VersionCount>)| {
+        counts.sort_by_key(|count| std::cmp::Reverse(count.devices));
+        let total: u64 = counts.iter().map(|count| count.devices).sum();
+        let parts = counts.iter().enumerate().map(|(place, count)| {
+            view! {
+                <span
+                    class="spread-part"
+                    style=format!("--share:{};--hue:{}", count.devices, hue(place))
+                    title=format!("{}: {}", count.version, count.devices)
+                >
+                    {count.version.to_string()}
+                </span>
+            }
+        });
+        let words: Vec<_> = counts
+            .iter()
+            .map(|count| format!("{} on {}", count.devices, count.version))
+            .collect();
+        let link = crate::next::with_query("/devices", &[("model", &model)]);
+        view! {
+            <li class="version-row">
+                <div class="row">
+                    <a href=link><strong>{model}</strong></a>
+                    <span class="hint end">{format!("{total} devices")}</span>
+                </div>
+                <div class="spread" aria-hidden="true">{parts.collect_view()}</div>
+                <p class="hint">{words.join(" · ")}</p>
+            </li>
+        }
+    };
+    view! {
+        <section class="card" aria-labelledby="versions">
+            <div class="card-head">
+                <h2 id="versions">"Versions in the fleet"</h2>
+            </div>
+            <div class="card-body">
+                {is_empty.then(|| view! { <p class="hint">"No device has been accepted yet."</p> })}
+                <ul class="stack">{models.into_iter().map(row).collect_view()}</ul>
+            </div>
+        </section>
+    }
+}
+
+fn failures(failures: Vec<AttemptSummary>) -> impl IntoView {
+    (!failures.is_empty()).then(|| {
+        view! {
+            <section class="card" data-flush aria-labelledby="failures">
+                <div class="card-head">
+                    <h2 id="failures">"Newest failures"</h2>
+                </div>
+                <FailureTable failures />
+            </section>
+        }
+    })
+}
+
+/// Attempts that failed, each with the device's own words.
+#[component]
+pub(crate) fn FailureTable(failures: Vec<AttemptSummary>) -> impl IntoView {
+    let row = |attempt: AttemptSummary| {
+        view! {
+            <tr>
+                <th scope="row"><a href=format!("/devices/{}", crate::next::encode_segment(attempt.device.as_str()))>{attempt.device.to_string()}</a></th>
+                <td>{attempt_badge(attempt.state, attempt.progress)}</td>
+                <td class="nowrap">{format!("{} → {}", attempt.from_version, attempt.version)}</td>
+                <td class="wrap">{attempt.message.unwrap_or_else(|| "the device gave no reason".to_owned())}</td>
+                <td class="nowrap"><When at=attempt.finished_at.unwrap_or(attempt.updated_at) /></td>
+            </tr>
+        }
+    };
+    view! {
+        <div class="table-wrap" tabindex="0" role="region" aria-label="Failures">
+            <table class="table">
+                <thead>
+                    <tr>
+                        <th scope="col">"Device"</th>
+                        <th scope="col">"Ended"</th>
+                        <th scope="col">"Versions"</th>
+                        <th scope="col">"Reason"</th>
+                        <th scope="col">"When"</th>
+                    </tr>
+                </thead>
+                <tbody>{failures.into_iter().map(row).collect_view()}</tbody>
+            </table>
+        </div>
+    }
+}

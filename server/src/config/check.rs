@@ -1,0 +1,69 @@
+//! The setup as a person reads it, without its secrets.
+
+use url::Url;
+
+use super::Config;
+
+/// Describes a setup, a line each.
+pub fn describe(config: &Config) -> String {
+    let fleet = &config.fleet;
+    let yes_or_no = |is: bool| if is { "given" } else { "none" };
+    let public_url = config.public_url(config.listen);
+    let lines = [
+        ("listen", config.listen.to_string()),
+        ("public_url", public_url.to_string()),
+        ("database_url", without_password(&fleet.database_url)),
+        ("data_dir", config.data_dir.display().to_string()),
+        ("artifacts", fleet.artifacts_dir.display().to_string()),
+        ("api_key", yes_or_no(config.api_key.is_some()).to_owned()),
+        (
+            "check_in_interval_sec",
+            fleet.check_in_interval_sec.to_string(),
+        ),
+        (
+            "busy_check_in_interval_sec",
+            fleet.busy_check_in_interval_sec.to_string(),
+        ),
+        ("max_artifact_bytes", fleet.max_artifact_bytes.to_string()),
+        ("log", config.log.clone().unwrap_or_else(|| "info".into())),
+    ];
+    let lines = lines.map(|(key, value)| format!("{key:<27} {value}\n"));
+    lines.concat()
+}
+
+/// Hides the password in a database's address, wherever it stands.
+fn without_password(address: &str) -> String {
+    let Ok(mut url) = Url::parse(address) else {
+        return address
+            .split(':')
+            .next()
+            .map_or_else(String::new, |scheme| format!("{scheme}:…"));
+    };
+    if url.password().is_some() {
+        let _ = url.set_password(Some("…"));
+    }
+    if url.query().is_some() {
+        url.set_query(Some("…"));
+    }
+    url.to_string().replace("%E2%80%A6", "…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Secret, Settings};
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let settings = Settings {
+            database_url: Some(Secret::new(
+                "postgres://otter:hidden@db/otter?password=hidden",
+            )),
+            api_key: Some(Secret::new("hidden")),
+            ..Settings::default()
+        };
+        let text = describe(&Config::new(settings).unwrap());
+        assert!(!text.contains("hidden"), "{text}");
+        assert!(text.contains("postgres://otter:…@db/otter"), "{text}");
+    }
+}

@@ -1,0 +1,188 @@
+//! Every key, as a flag, in the environment and in `otter.toml`.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::ConfigError;
+
+/// The file that is read where none is named and it is there.
+const USUAL_FILE: &str = "otter.toml";
+
+/// Something that no log and no error shows.
+#[derive(Clone, Deserialize)]
+#[serde(from = "String")]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// Returns the secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Every key; what isn't given stays as usual.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Settings (also in otter.toml, without the prefix)")]
+pub struct Settings {
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, env = "OTTER_LISTEN", global = true, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Where people and devices reach the server [default: where it listens]
+    #[arg(long, env = "OTTER_PUBLIC_URL", global = true, value_name = "URL")]
+    pub public_url: Option<Url>,
+    /// The database, sqlite://… or postgres://… [default: otter.db in the data folder]
+    #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL", hide_env_values = true, value_parser = secret)]
+    pub database_url: Option<Secret>,
+    /// The server's own folder [default: ./data]
+    #[arg(long, env = "OTTER_DATA_DIR", global = true, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Where artifacts lie [default: artifacts in the data folder]
+    #[arg(long, env = "OTTER_ARTIFACTS", global = true, value_name = "FOLDER")]
+    pub artifacts: Option<String>,
+    /// A key that is to be an admin's
+    #[arg(long, env = "OTA_API_KEY", global = true, value_name = "SECRET", hide_env_values = true, value_parser = secret)]
+    pub api_key: Option<Secret>,
+    /// Seconds between two check-ins of an idle device [default: 60]
+    #[arg(
+        long,
+        env = "OTTER_CHECK_IN_INTERVAL_SEC",
+        global = true,
+        value_name = "SECONDS"
+    )]
+    pub check_in_interval_sec: Option<u32>,
+    /// Seconds between two check-ins of a device that updates [default: 10]
+    #[arg(
+        long,
+        env = "OTTER_BUSY_CHECK_IN_INTERVAL_SEC",
+        global = true,
+        value_name = "SECONDS"
+    )]
+    pub busy_check_in_interval_sec: Option<u32>,
+    /// Most bytes of one artifact [default: 8 GiB]
+    #[arg(
+        long,
+        env = "OTTER_MAX_ARTIFACT_BYTES",
+        global = true,
+        value_name = "BYTES"
+    )]
+    pub max_artifact_bytes: Option<u64>,
+    /// What to log, such as info or otter_server=debug [default: info]
+    #[arg(long, env = "OTTER_LOG", global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+impl Settings {
+    /// Adds what the file says to what flags and environment leave open. A file that is named must be there.
+    pub fn with_file(self, named: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = named.unwrap_or(Path::new(USUAL_FILE));
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(self.or(Self::parse(&text, path)?)),
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(self)
+            }
+            Err(error) => Err(ConfigError::Read {
+                path: path.to_owned(),
+                error,
+            }),
+        }
+    }
+
+    /// Reads a file's text. The error names the key, not the line's text: that may be a secret.
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            ConfigError::File {
+                path: path.to_owned(),
+                line: before.unwrap_or_default().matches('\n').count() + 1,
+                why: error.message().to_owned(),
+            }
+        })
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            public_url: self.public_url.or(other.public_url),
+            database_url: self.database_url.or(other.database_url),
+            data_dir: self.data_dir.or(other.data_dir),
+            artifacts: self.artifacts.or(other.artifacts),
+            api_key: self.api_key.or(other.api_key),
+            check_in_interval_sec: self.check_in_interval_sec.or(other.check_in_interval_sec),
+            busy_check_in_interval_sec: self
+                .busy_check_in_interval_sec
+                .or(other.busy_check_in_interval_sec),
+            max_artifact_bytes: self.max_artifact_bytes.or(other.max_artifact_bytes),
+            log: self.log.or(other.log),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, String> {
+        Settings::parse(text, Path::new("otter.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_go_before_the_file() {
+        let file = parse("listen = \"0.0.0.0:80\"\nlog = \"debug\"").unwrap();
+        let flags = Settings {
+            log: Some("warn".to_owned()),
+            ..Settings::default()
+        };
+        let settings = flags.or(file);
+        assert_eq!(settings.log.as_deref(), Some("warn"));
+        assert_eq!(settings.listen, Some("0.0.0.0:80".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_file_and_line() {
+        let error = parse("log = \"info\"\nlisten_adress = \"x\"").unwrap_err();
+        assert!(
+            error.starts_with("otter.toml, line 2: unknown field `listen_adress`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn no_error_and_no_debug_print_shows_a_secret() {
+        let error = parse("api_kee = \"otk_hidden\"").unwrap_err();
+        assert!(!error.contains("otk_hidden"), "{error}");
+        let settings = parse("api_key = \"otk_hidden\"").unwrap();
+        assert_eq!(
+            settings.api_key.as_ref().map(Secret::expose),
+            Some("otk_hidden")
+        );
+        assert!(!format!("{settings:?}").contains("otk_hidden"));
+    }
+}

@@ -1,0 +1,37 @@
+//! Otter's server: device API, admin API and dashboard in one binary.
+//!
+//! Handlers translate, `fleet` decides: nothing here touches the database, and no rule about updates stands here.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`config`] | flags, environment and `otter.toml`, in that order |
+//! | [`server`] | what every handler shares |
+//! | [`router`] | every address that the server knows |
+//! | [`serve`](mod@serve) | listening, and draining when told to stop |
+//! | `routes` | the handlers; folders mirror addresses, a file a resource |
+//! | `extract` | what handlers ask for: the device, a role, a body, a path |
+//! | [`failure`] | errors as problem documents |
+//! | `same_origin`, `page_headers`, [`sessions`] | what browsers need |
+//! | [`openapi`] | the description of both APIs, made from the code |
+//! | [`site`] | the dashboard's files, embedded |
+
+mod body;
+pub mod config;
+mod dashboard;
+mod extract;
+pub mod failure;
+pub mod logs;
+pub mod openapi;
+mod page_headers;
+mod range;
+pub mod router;
+mod routes;
+mod same_origin;
+pub mod serve;
+pub mod server;
+pub mod sessions;
+pub mod setup_link;
+pub mod site;
+
+pub use config::{Config, Settings};
+pub use server::Server;

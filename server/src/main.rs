@@ -1,0 +1,84 @@
+//! `otter-server`: serves the fleet; beside that, what has to be done at the server's own machine.
+
+mod people;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use otter_server::{Config, Settings, config, logs, serve};
+use tokio_util::sync::CancellationToken;
+
+/// Otter's server: device API, admin API and dashboard. Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(name = "otter-server", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// File with settings [default: otter.toml, where it is there]
+    #[arg(long, env = "OTTER_CONFIG", global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves until it is told to stop
+    Serve,
+    /// Brings the database's schema up to date
+    Migrate,
+    /// People's accounts
+    #[command(subcommand)]
+    User(people::UserCommand),
+    /// The settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Checks the settings and shows them, without secrets
+    Check,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("otter-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let settings = cli.settings.with_file(cli.config.as_deref())?;
+    let config = Config::new(settings)?;
+    if let Some(Command::Config(ConfigCommand::Check)) = cli.command {
+        print!("{}", config::describe(&config));
+        return Ok(());
+    }
+    logs::begin(config.log.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(carry_out(cli.command, &config))
+}
+
+async fn carry_out(command: Option<Command>, config: &Config) -> anyhow::Result<()> {
+    match command {
+        Some(Command::Migrate) => {
+            serve::open(config).await?;
+            println!("The database's schema is up to date.");
+            Ok(())
+        }
+        Some(Command::User(command)) => people::carry_out(command, config).await,
+        _ => {
+            let stop = CancellationToken::new();
+            tokio::spawn(serve::cancel_at_signal(stop.clone()));
+            serve::serve(config, stop).await
+        }
+    }
+}

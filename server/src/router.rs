@@ -1,0 +1,128 @@
+//! Every address that the server knows.
+//!
+//! Devices' calls pass through nothing but the router: what people's calls need (sessions, same origin, compression) is laid
+//! around those alone.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
+use otter_protocol::ProblemCode;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::failure::{self, Failure};
+use crate::page_headers;
+use crate::routes::admin::{
+    api_keys, artifacts, attempts, audit, devices, enrollment_tokens, groups, live, me, overview,
+    releases, rollouts, trust,
+};
+use crate::routes::{device, health};
+use crate::same_origin;
+use crate::server::Server;
+use crate::sessions;
+use crate::{dashboard, openapi};
+
+/// How long a call of the admin API may take; uploads and live streams take theirs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Makes the whole server's router.
+pub fn router(server: Server) -> Router {
+    let (device, device_api) = device_api().split_for_parts();
+    let (admin, mut api) = admin_api(&server).split_for_parts();
+    api.merge(device_api);
+    let description = Json(openapi::complete(api));
+    let description = get(async move || description);
+    Router::new()
+        .route("/api/openapi.json", description)
+        .merge(device)
+        .merge(admin)
+        .merge(unknown_calls())
+        .method_not_allowed_fallback(failure::no_such_method)
+        .merge(dashboard::router(&server))
+        .layer(CatchPanicLayer::custom(failure::panicked))
+        .with_state(server)
+}
+
+/// Whatever else lies below the APIs: no page, although pages take every address that is left.
+fn unknown_calls() -> Router<Server> {
+    let roots = ["/api", "/device"];
+    roots.into_iter().fold(Router::new(), |router, root| {
+        router
+            .route(root, any(failure::no_such_address))
+            .route(&format!("{root}/"), any(failure::no_such_address))
+            .route(&format!("{root}/{{*rest}}"), any(failure::no_such_address))
+    })
+}
+
+fn device_api() -> OpenApiRouter<Server> {
+    OpenApiRouter::new()
+        .routes(routes!(device::enroll::enroll))
+        .routes(routes!(device::check_in::check_in))
+        .routes(routes!(device::artifacts::get_artifact))
+        .routes(routes!(device::attempts::report))
+        .routes(routes!(device::attempts::put_log))
+        .routes(routes!(device::trust::get_metadata))
+        .routes(routes!(health::health))
+}
+
+fn admin_api(server: &Server) -> OpenApiRouter<Server> {
+    brief_calls()
+        .layer(from_fn(in_time))
+        .routes(routes!(artifacts::put, artifacts::get))
+        .routes(routes!(live::live))
+        .layer(CompressionLayer::new())
+        .layer(sessions::layer(server.fleet(), server.public_url()))
+        .layer(from_fn_with_state(server.clone(), same_origin::api))
+        .layer(from_fn(page_headers::add))
+}
+
+fn brief_calls() -> OpenApiRouter<Server> {
+    OpenApiRouter::new()
+        .routes(routes!(me::me))
+        .routes(routes!(overview::overview))
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::get, devices::patch))
+        .routes(routes!(devices::accept))
+        .routes(routes!(devices::revoke))
+        .routes(routes!(devices::decommission))
+        .routes(routes!(attempts::get_log))
+        .routes(routes!(groups::list))
+        .routes(routes!(groups::put, groups::delete))
+        .routes(routes!(releases::list, releases::create))
+        .routes(routes!(releases::get))
+        .routes(routes!(releases::withdraw))
+        .routes(routes!(rollouts::list, rollouts::create))
+        .routes(routes!(rollouts::get))
+        .routes(routes!(rollouts::pause))
+        .routes(routes!(rollouts::resume))
+        .routes(routes!(rollouts::abort))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
+        .routes(routes!(enrollment_tokens::list, enrollment_tokens::create))
+        .routes(routes!(enrollment_tokens::revoke))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::revoke))
+        .routes(routes!(trust::status))
+        .routes(routes!(trust::online_keys))
+        .routes(routes!(trust::put_root))
+        .routes(routes!(trust::put_targets))
+}
+
+/// Ends calls that take too long.
+async fn in_time(request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(PATIENCE, next.run(request)).await;
+    answer.unwrap_or_else(|_| {
+        let detail = format!(
+            "This took more than {} seconds; try again.",
+            PATIENCE.as_secs()
+        );
+        Failure::new(ProblemCode::Unavailable, detail).into_response()
+    })
+}

@@ -1,0 +1,28 @@
+//! The audit log.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use otter_protocol::admin::{AuditEvent, AuditFilter, ChainCheck, Page};
+
+use crate::extract::{Query, Viewer};
+use crate::failure::Result;
+use crate::server::Server;
+
+/// Lists events, the newest first.
+#[utoipa::path(get, path = "/api/v1/audit", tag = "Audit", operation_id = "list_events",
+    params(AuditFilter),
+    responses((status = 200, description = "A page of events", body = Page<AuditEvent>)))]
+pub(crate) async fn list(
+    _: Viewer,
+    State(server): State<Server>,
+    Query(filter): Query<AuditFilter>,
+) -> Result<Answer<Page<AuditEvent>>> {
+    Ok(Answer(server.fleet().audit_events(&filter).await?))
+}
+
+/// Checks that each event holds the hash of the one before it, and that none is missing.
+#[utoipa::path(post, path = "/api/v1/audit/verify", tag = "Audit", operation_id = "verify_audit",
+    responses((status = 200, description = "What was found", body = ChainCheck)))]
+pub(crate) async fn verify(_: Viewer, State(server): State<Server>) -> Result<Answer<ChainCheck>> {
+    Ok(Answer(server.fleet().verify_audit().await?))
+}

@@ -1,0 +1,15 @@
+//! The admin API, `/api/v1`.
+
+pub(crate) mod api_keys;
+pub(crate) mod artifacts;
+pub(crate) mod attempts;
+pub(crate) mod audit;
+pub(crate) mod devices;
+pub(crate) mod enrollment_tokens;
+pub(crate) mod groups;
+pub(crate) mod live;
+pub(crate) mod me;
+pub(crate) mod overview;
+pub(crate) mod releases;
+pub(crate) mod rollouts;
+pub(crate) mod trust;

@@ -1,0 +1,118 @@
+//! Listening, and draining when told to stop.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
+use otter_fleet::Fleet;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::server::Server;
+use crate::{router, setup_link, site};
+
+/// How long requests may take to finish once the server is to stop.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Serves until `stop` is cancelled; then finishes what is under way, and writes what is only in memory.
+pub async fn serve(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
+    // Before the database is touched: a second server by mistake must change nothing.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let fleet = open(config).await?;
+    let public_url = config.public_url(listener.local_addr()?);
+    setup_link::show(&fleet, &public_url, &config.data_dir).await?;
+    if !site::is_built() {
+        tracing::warn!(
+            "this server has no dashboard inside: `cargo xtask build` makes one that has"
+        );
+    }
+    tracing::info!(listen = %listener.local_addr()?, public_url = %public_url, "otter-server is ready");
+    run(config, fleet, listener, stop).await
+}
+
+/// Opens the fleet, and makes sure that the key that the setup names exists.
+pub async fn open(config: &Config) -> anyhow::Result<Fleet> {
+    let fleet = Fleet::open(config.fleet.clone())
+        .await
+        .context("cannot open the fleet's database")?;
+    if let Some(key) = &config.api_key {
+        fleet.ensure_api_key("OTA_API_KEY", key.expose()).await?;
+    }
+    Ok(fleet)
+}
+
+/// Serves a fleet on a listener until `stop` is cancelled.
+pub async fn run(
+    config: &Config,
+    fleet: Fleet,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr()?;
+    let public_url = config.public_url(address);
+    let pages = site::leptos_options(address);
+    let server = Server::new(fleet.clone(), public_url, pages, stop.clone());
+    let app = router::router(server).into_make_service_with_connect_info::<SocketAddr>();
+    // The engine stops after the last request: it writes what requests have left in memory.
+    let stop_engine = CancellationToken::new();
+    let engine = tokio::spawn({
+        let stop_engine = stop_engine.clone();
+        async move { fleet.run(stop_engine).await }
+    });
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!("cannot set TCP_NODELAY: {error}");
+        }
+    });
+    let serving = axum::serve(listener, app)
+        .with_graceful_shutdown(stop.clone().cancelled_owned())
+        .into_future();
+    let outcome = tokio::select! {
+        outcome = serving => outcome.context("the server can't go on"),
+        () = too_late(stop) => {
+            tracing::warn!("some requests didn't finish within {} seconds; they are cut off", DRAIN.as_secs());
+            Ok(())
+        }
+    };
+    stop_engine.cancel();
+    engine.await.context("the engine failed")?;
+    tracing::info!("otter-server has stopped");
+    outcome
+}
+
+async fn too_late(stop: CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(DRAIN).await;
+}
+
+/// Cancels a token at Ctrl-C or SIGTERM.
+pub async fn cancel_at_signal(stop: CancellationToken) {
+    let interrupted = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::warn!("cannot listen for Ctrl-C: {error}");
+            pending::<()>().await;
+        }
+    };
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!("cannot listen for SIGTERM: {error}");
+                pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated => {}
+    }
+    tracing::info!("stopping: requests under way are finished first");
+    stop.cancel();
+}

@@ -1,0 +1,64 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use leptos::config::LeptosOptions;
+use otter_fleet::Fleet;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// What every handler shares: cheap to clone, each clone the same server.
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+struct Inner {
+    fleet: Fleet,
+    public_url: Url,
+    pages: LeptosOptions,
+    stop: CancellationToken,
+}
+
+impl Server {
+    /// Puts a server together; `stop` ends its live streams.
+    pub fn new(
+        fleet: Fleet,
+        public_url: Url,
+        pages: LeptosOptions,
+        stop: CancellationToken,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            fleet,
+            public_url,
+            pages,
+            stop,
+        }))
+    }
+
+    /// Returns the fleet.
+    pub fn fleet(&self) -> &Fleet {
+        &self.0.fleet
+    }
+
+    /// Returns the address at which people and devices reach this server.
+    pub fn public_url(&self) -> &Url {
+        &self.0.public_url
+    }
+
+    /// Returns what is cancelled when the server is to stop.
+    pub fn stop(&self) -> &CancellationToken {
+        &self.0.stop
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Server({})", self.0.public_url)
+    }
+}
+
+impl FromRef<Server> for LeptosOptions {
+    fn from_ref(server: &Server) -> Self {
+        server.0.pages.clone()
+    }
+}

@@ -1,0 +1,9 @@
+mod artifacts;
+mod devices;
+mod groups;
+mod keys;
+mod live;
+mod releases;
+mod rollouts;
+mod sessions;
+mod trust;

@@ -1,0 +1,6 @@
+mod artifacts;
+mod attempts;
+mod check_in;
+mod enroll;
+mod trust;
+mod update;
