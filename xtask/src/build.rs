@@ -1,0 +1,51 @@
+//! `cargo xtask build`: the site, then the programs with the site inside.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::steps::Steps;
+use crate::{paths, process, rust, site};
+
+/// Options of `cargo xtask build`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Optimises: smaller and faster programs, a slower build.
+    #[arg(long)]
+    release: bool,
+}
+
+/// Builds everything and says where it is.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut steps = Steps::new();
+    everything(&mut steps, options.release)?;
+    eprintln!("\n{}\n", steps.table());
+    let folder = paths::binaries(options.release);
+    for program in ["otter-server", "otter-agent", "otter"] {
+        println!("{}", folder.join(program).canonicalize()?.display());
+    }
+    Ok(())
+}
+
+/// Builds the site and the programs: `otter-server`, `otter-agent`, `otter` and the sample program `greeter`.
+pub(crate) fn everything(steps: &mut Steps, release: bool) -> Result<()> {
+    site::build(steps, release)?;
+    steps.run("programs", || programs(release))
+}
+
+/// Builds the programs with the site as it is.
+fn programs(release: bool) -> Result<()> {
+    let mut command = rust::cargo();
+    command.args(["build", "--bins"]);
+    for package in [
+        "otter-server",
+        "otter-agent",
+        "otter-cli",
+        "otter-example-greeter",
+    ] {
+        command.args(["--package", package]);
+    }
+    if release {
+        command.arg("--release");
+    }
+    process::run(&mut command)
+}

@@ -1,0 +1,59 @@
+//! `cargo xtask …`: everything a person types to build, test, show and measure Otter.
+
+mod bench;
+mod build;
+mod css;
+mod demo;
+mod http;
+mod npm;
+mod paths;
+mod postgres;
+mod process;
+mod programs;
+mod rust;
+mod site;
+mod steps;
+mod test;
+mod tools;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, tests, shows and measures Otter.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds the dashboard and the programs into the target folder.
+    Build(build::Options),
+    /// Installs what the tests need and runs all of them.
+    Test(test::Options),
+    /// Plays the main job on this machine: a release reaches a real device and two hundred simulated ones.
+    Demo(demo::Options),
+    /// Measures the server beside a bare handler.
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome =
+        process::stop_children_on_interrupt().and_then(|()| match Arguments::parse().command {
+            Command::Build(options) => build::run(&options),
+            Command::Test(options) => test::run(&options),
+            Command::Demo(options) => demo::run(&options),
+            Command::Bench(options) => bench::run(&options),
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
