@@ -58,7 +58,7 @@ export class Server {
     while (!(await healthy(this.url))) {
       if (failure || this.child.exitCode !== null || Date.now() > deadline) {
         const log = await this.log();
-        await this.stop();
+        await this.stop().catch(() => undefined);
         throw new Error(`otter-server did not become healthy: ${failure?.message ?? ""}\n${log}`);
       }
       await new Promise((next) => setTimeout(next, 50));
@@ -83,10 +83,15 @@ export class Server {
     return readFile(join(this.folder, "server.log"), "utf8");
   }
 
-  /** Stops it and deletes its data. */
+  /** Stops it and deletes its data; throws with its last words where it had ended by itself. */
   async stop(): Promise<void> {
+    const { exitCode, signalCode } = this.child;
+    const log = (await this.log()).slice(-4000);
     await stop(this.child);
     await rm(this.folder, { recursive: true, force: true });
+    if (exitCode !== null || signalCode !== null) {
+      throw new Error(`otter-server ended by itself (${exitCode ?? signalCode}):\n${log}`);
+    }
   }
 }
 

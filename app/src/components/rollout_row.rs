@@ -28,8 +28,8 @@ pub(crate) fn RolloutCard(summary: RolloutSummary) -> impl IntoView {
                     <a href=format!("/rollouts/{}", rollout.id)>{rollout.spec.name.clone()}</a>
                 </h2>
                 {rollout_badge(rollout.state)}
-                <span class="hint grow">{line}</span>
-                <span class="hint"><When at=rollout.started_at.unwrap_or(rollout.created_at) /></span>
+                <span class="hint end"><When at=rollout.started_at.unwrap_or(rollout.created_at) /></span>
+                <p class="hint rollout-line">{line}</p>
             </div>
             <div class="card-body">
                 <Phases rollout=summary.clone() />

@@ -82,7 +82,7 @@ fn show(page: DevicePage, role: Role, actions: Actions) -> impl IntoView {
             </PageHead>
             {action_problem(move || actions.accept.value().get())}
             {summary.hold.clone().map(|reason| view! {
-                <p class="notice" data-tone="warning"><strong>"Held back: "</strong> {reason}</p>
+                <div class="notice" data-tone="warning"><p><strong>"Held back: "</strong> {reason}</p></div>
             })}
             <div class="columns">
                 <div class="stack">

@@ -3,9 +3,10 @@
 use leptos::prelude::*;
 use otter_protocol::admin::DeviceDetail;
 use otter_protocol::decision::{Action, Consideration};
-use otter_protocol::rule::Outcome;
+use otter_protocol::rule::{Finding, Outcome, Rule};
 
 use crate::components::badge::Badge;
+use crate::components::size::size;
 
 /// The rules.
 #[component]
@@ -49,7 +50,7 @@ fn reason(considered: &[Consideration]) -> String {
     let blocker = considered.first().and_then(|first| first.blockers().next());
     blocker.map_or_else(
         || "Nothing holds it back.".to_owned(),
-        |outcome| format!("It waits: {outcome}."),
+        |outcome| format!("It waits: {}.", words(outcome)),
     )
 }
 
@@ -75,12 +76,22 @@ fn consideration(one: &Consideration, name: String, is_open: bool) -> impl IntoV
     }
 }
 
+/// Writes what a rule found; bytes as people read them.
+fn words(outcome: &Outcome) -> String {
+    match (outcome.rule, &outcome.finding) {
+        (Rule::Storage, Finding::AtLeast { got, least }) => {
+            format!("has {} free, needs {}", size(*got), size(*least))
+        }
+        _ => outcome.to_string(),
+    }
+}
+
 fn rule(outcome: &Outcome) -> impl IntoView + use<> {
     let mark = if outcome.passes { "pass" } else { "hold" };
     view! {
         <li data-outcome=mark>
             <span class="rule-name">{outcome.rule.title()}</span>
-            <span class="rule-why">{outcome.to_string()}</span>
+            <span class="rule-why">{words(outcome)}</span>
         </li>
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use leptos::prelude::*;
-use otter_protocol::RolloutId;
 use otter_protocol::admin::{AttemptDetail, DeviceDetail};
 use otter_protocol::check_in::AttemptStep;
+use otter_protocol::{RolloutId, Version};
 
 use crate::clock::exact_span;
 use crate::components::badge::{attempt_badge, attempt_tone, words};
@@ -54,6 +54,11 @@ fn attempt(
         .steps
         .last()
         .and_then(|step| step.report.message.clone());
+    let steps: Vec<_> = one
+        .steps
+        .into_iter()
+        .map(|one| step(one, &summary.from_version))
+        .collect();
     let closing = summary
         .message
         .clone()
@@ -76,16 +81,18 @@ fn attempt(
                     <div class="timeline-body"><strong>"offered"</strong> " by the server"</div>
                     <div class="timeline-time"><When at=summary.created_at /></div>
                 </li>
-                {one.steps.into_iter().map(step).collect_view()}
+                {steps}
             </ol>
         </details>
     }
 }
 
-fn step(step: AttemptStep) -> impl IntoView {
+fn step(step: AttemptStep, before: &Version) -> impl IntoView + use<> {
     let report = step.report;
     let progress = report.progress.map(|progress| format!(" {progress} %"));
-    let version = report.version.map(|version| format!(", runs {version}"));
+    // That it still runs what it ran is nothing new.
+    let version = report.version.filter(|version| version != before);
+    let version = version.map(|version| format!(", runs {version}"));
     view! {
         <li data-tone=attempt_tone(report.state)>
             <div class="timeline-body">

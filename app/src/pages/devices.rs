@@ -146,9 +146,9 @@ fn table(devices: Vec<DeviceSummary>) -> impl IntoView {
                         <th scope="col">"State"</th>
                         <th scope="col">"Model"</th>
                         <th scope="col">"Version"</th>
-                        <th scope="col">"Group"</th>
-                        <th scope="col">"Newest attempt"</th>
                         <th scope="col">"Last seen"</th>
+                        <th scope="col">"Newest attempt"</th>
+                        <th scope="col">"Group"</th>
                     </tr>
                 </thead>
                 <tbody>{devices.into_iter().map(row).collect_view()}</tbody>
@@ -160,22 +160,24 @@ fn table(devices: Vec<DeviceSummary>) -> impl IntoView {
 fn row(device: DeviceSummary) -> impl IntoView {
     let attempt = device.attempt.as_ref().map(|attempt| {
         view! {
-            <span class="row">
+            <span class="cell-attempt">
                 {attempt_badge(attempt.state, attempt.progress)}
-                <span class="hint">{format!("to {}", attempt.version)}</span>
+                <span class="hint cell-target">{format!("to {}", attempt.version)}</span>
             </span>
         }
     });
     let badge = device_badge(&device);
+    let version = device.version.to_string();
+    let whole = version.clone();
     view! {
         <tr>
             <th scope="row"><a href=format!("/devices/{}", encode_segment(device.id.as_str()))>{device.id.to_string()}</a></th>
             <td>{badge}</td>
             <td>{device.model.to_string()}</td>
-            <td>{device.version.to_string()}</td>
-            <td>{device.group.map(|group| group.to_string())}</td>
-            <td>{attempt}</td>
+            <td class="cell-version" title=whole>{version}</td>
             <td>{when_or(device.last_seen_at, "never")}</td>
+            <td>{attempt}</td>
+            <td>{device.group.map(|group| group.to_string())}</td>
         </tr>
     }
 }

@@ -8,6 +8,7 @@ use otter_protocol::release::Release;
 
 use crate::api::overview::{Glance, get_overview};
 use crate::components::badge::attempt_badge;
+use crate::components::code::Code;
 use crate::components::empty::Empty;
 use crate::components::icon::Shape;
 use crate::components::loaded::loaded;
@@ -96,19 +97,24 @@ fn fleet_numbers(fleet: &Fleet) -> impl IntoView + use<> {
     }
 }
 
+/// What sets up signing keys.
+const KEYS: &str = "otter key generate --role root --out root.key
+otter key generate --role targets --out targets.key
+otter trust init --root-key root.key --targets-key targets.key";
+
 #[component]
 fn TrustNotice() -> impl IntoView {
     view! {
-        <div class="notice" data-tone="info">
-            <p>
-                <strong>"No signing keys are set up yet."</strong>
-                " Devices install only what your own keys have signed. Make them with "
-                <code>"otter key generate"</code>
-                " and send their public part here; "
-                <code>"otter key --help"</code>
-                " shows how."
-            </p>
-        </div>
+        <section class="card" aria-labelledby="no-keys">
+            <div class="card-head">
+                <h2 id="no-keys">"No signing keys are set up yet."</h2>
+                <span class="hint">"Devices install only what your own keys have signed."</span>
+            </div>
+            <div class="card-body">
+                <p>"Make them on a machine of yours, and tell this server their public part. The keys themselves never come here."</p>
+                <Code text=KEYS label="commands that set up signing keys" />
+            </div>
+        </section>
     }
 }
 

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use otter_protocol::RolloutId;
 use otter_protocol::admin::{ChangeKind, ReasonCount, Role, RolloutDetail, RolloutSummary};
-use otter_protocol::rollout::{CohortKind, OnBreach};
+use otter_protocol::rollout::{CohortKind, OnBreach, RolloutState};
 
 use crate::api::ApiError;
 use crate::api::rollouts::{SteerRollout, get_rollout};
@@ -68,7 +68,7 @@ fn page(detail: RolloutDetail, role: Role, steer: ServerAction<SteerRollout>) ->
                 hint=hint.into_any()
             />
             <p class="visually-hidden" role="status">{announcement}</p>
-            {rollout.state_reason.clone().map(|reason| view! { <p class="notice" data-tone="warning">{reason}</p> })}
+            {rollout.state_reason.clone().map(|reason| state_notice(rollout.state, reason))}
             {action_problem(move || steer.value().get())}
             <section class="card" aria-labelledby="progress">
                 <div class="card-head"><h2 id="progress">"Progress"</h2></div>
@@ -91,6 +91,20 @@ fn page(detail: RolloutDetail, role: Role, steer: ServerAction<SteerRollout>) ->
                     {facts(&summary)}
                 </div>
             </div>
+        </div>
+    }
+}
+
+/// Why the rollout is where it is.
+fn state_notice(state: RolloutState, reason: String) -> impl IntoView {
+    let (what, tone) = match state {
+        RolloutState::Paused => ("Paused: ", "warning"),
+        RolloutState::Aborted => ("Aborted: ", "danger"),
+        _ => ("", "info"),
+    };
+    view! {
+        <div class="notice" data-tone=tone>
+            <p><strong>{what}</strong> {reason}</p>
         </div>
     }
 }
