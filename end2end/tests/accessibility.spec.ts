@@ -74,6 +74,7 @@ async function look(page: Page, path: string, name: string): Promise<void> {
   for (const { name: variant, colorScheme, width } of VARIANTS) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await page.setViewportSize({ width, height: 900 });
+    await page.evaluate(() => Promise.allSettled(document.getAnimations().map((animation) => animation.finished)));
     await expectNoSidewaysScroll(page);
     await expectAccessible(page, variant);
     if (process.env.OTTER_PICTURES) {

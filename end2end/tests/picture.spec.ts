@@ -25,7 +25,7 @@ const test = base.extend<{ fresh: Server }>({
 const phase = (name: string, share: number, soak_sec: number) => ({
   name,
   scope: { kind: "share" as const, share },
-  gate: { soak_sec, max_failure_rate: 5 },
+  gate: { soak_sec, max_failure_rate: 25 },
 });
 
 test("the overview shows a rollout on its way, phase by phase", async ({ page, fresh }) => {

@@ -176,7 +176,7 @@ fn event(event: AuditEvent) -> impl IntoView {
                     <span class="hint">{format!("by {}", event.actor)}</span>
                     <span class="hint end"><When at=event.at /></span>
                 </summary>
-                {(count > 0).then(|| view! { <div class="table-wrap" tabindex="0" role="region" aria-label=format!("Difference of event {}", event.sequence)>{table}</div> })}
+                {(count > 0).then(|| view! { <div class="table-wrap" tabindex="0" role="group" aria-label=format!("Difference of event {}", event.sequence)>{table}</div> })}
                 {(count == 0).then(|| view! { <p class="hint">"Nothing more is recorded."</p> })}
                 <p class="hint">"Hash " <span class="mono">{event.hash.to_string()}</span></p>
             </details>

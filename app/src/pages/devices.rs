@@ -138,7 +138,7 @@ fn filter(list: &DeviceList, query: DeviceQuery) -> impl IntoView + use<> {
 
 fn table(devices: Vec<DeviceSummary>) -> impl IntoView {
     view! {
-        <div class="table-wrap" tabindex="0" role="region" aria-label="Devices">
+        <div class="table-wrap" tabindex="0" role="group" aria-label="Devices">
             <table class="table">
                 <thead>
                     <tr>

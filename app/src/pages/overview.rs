@@ -1,6 +1,6 @@
 //! The fleet at a glance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leptos::prelude::*;
 use otter_protocol::admin::{AttemptSummary, ChangeKind, Overview as Fleet, Role, VersionCount};
@@ -154,6 +154,9 @@ fn hue(place: usize) -> usize {
 }
 
 fn versions(versions: Vec<VersionCount>) -> impl IntoView {
+    // A version has the same colour in every model's bar.
+    let names: BTreeSet<_> = versions.iter().map(|count| count.version.clone()).collect();
+    let hues: BTreeMap<_, _> = names.into_iter().zip((0..).map(hue)).collect();
     let mut models: BTreeMap<String, Vec<VersionCount>> = BTreeMap::new();
     for count in versions {
         models
@@ -165,11 +168,12 @@ fn versions(versions: Vec<VersionCount>) -> impl IntoView {
     let row = |(model, mut counts): (String, Vec<VersionCount>)| {
         counts.sort_by_key(|count| std::cmp::Reverse(count.devices));
         let total: u64 = counts.iter().map(|count| count.devices).sum();
-        let parts = counts.iter().enumerate().map(|(place, count)| {
+        let parts = counts.iter().map(|count| {
+            let hue = hues.get(&count.version).copied().unwrap_or_default();
             view! {
                 <span
                     class="spread-part"
-                    style=format!("--share:{};--hue:{}", count.devices, hue(place))
+                    style=format!("--share:{};--hue:{hue}", count.devices)
                     title=format!("{}: {}", count.version, count.devices)
                 >
                     {count.version.to_string()}
@@ -233,7 +237,7 @@ pub(crate) fn FailureTable(failures: Vec<AttemptSummary>) -> impl IntoView {
         }
     };
     view! {
-        <div class="table-wrap" tabindex="0" role="region" aria-label="Failures">
+        <div class="table-wrap" tabindex="0" role="group" aria-label="Failures">
             <table class="table">
                 <thead>
                     <tr>

@@ -152,7 +152,7 @@ fn artifacts(artifacts: &[Artifact]) -> impl IntoView + use<> {
     view! {
         <section class="card" data-flush aria-labelledby="artifacts">
             <div class="card-head"><h2 id="artifacts">"Artifacts"</h2></div>
-            <div class="table-wrap" tabindex="0" role="region" aria-label="Artifacts">
+            <div class="table-wrap" tabindex="0" role="group" aria-label="Artifacts">
                 <table class="table">
                     <thead>
                         <tr>

@@ -60,7 +60,7 @@ fn page(
 
 fn table(releases: Vec<Release>) -> impl IntoView {
     view! {
-        <div class="table-wrap" tabindex="0" role="region" aria-label="Releases">
+        <div class="table-wrap" tabindex="0" role="group" aria-label="Releases">
             <table class="table">
                 <thead>
                     <tr>

@@ -44,7 +44,7 @@ pub(crate) fn keys(keys: Vec<ApiKey>, actions: Actions) -> impl IntoView {
                 {is_empty.then(|| view! { <p class="hint">"No keys yet."</p> })}
             </div>
             {(!is_empty).then(|| view! {
-                <div class="table-wrap" tabindex="0" role="region" aria-label="API keys">
+                <div class="table-wrap" tabindex="0" role="group" aria-label="API keys">
                     <table class="table">
                         <thead>
                             <tr>

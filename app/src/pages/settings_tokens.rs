@@ -55,7 +55,7 @@ pub(crate) fn tokens(
                 {is_empty.then(|| view! { <p class="hint">"No tokens yet."</p> })}
             </div>
             {(!is_empty).then(|| view! {
-                <div class="table-wrap" tabindex="0" role="region" aria-label="Enrollment tokens">
+                <div class="table-wrap" tabindex="0" role="group" aria-label="Enrollment tokens">
                     <table class="table">
                         <thead>
                             <tr>
