@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::share::Share;
 use crate::time::Timestamp;
 
+/// Over how many attempts rates are judged at least where a gate names no sample and the phase has that many devices: few
+/// enough to stop a bad release early, enough for one failure among the first three to stop nothing.
+const USUAL_SAMPLE: u64 = 30;
+
 /// How a rate is compared with its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -212,16 +216,23 @@ impl Gate {
 
     /// Tells whether a rate is over its limit even if the rest of the sample were to succeed.
     fn is_over(&self, breach: &Breach, tally: &Tally) -> bool {
-        let sample = match self.min_finished {
-            Some(needed) if !tally.is_exhausted() => breach.finished.max(u64::from(needed)),
-            None if !tally.is_exhausted() && self.judgement == Judgement::Point => return false,
-            _ => breach.finished,
-        };
+        let sample = breach.finished.max(self.least_sample(tally)).max(1);
         let rate = match self.judgement {
-            Judgement::Point => breach.count as f64 / sample.max(1) as f64,
+            Judgement::Point => breach.count as f64 / sample as f64,
             Judgement::Confident => wilson_lower(breach.count, sample),
         };
         rate > breach.limit.as_fraction()
+    }
+
+    /// Returns over how many attempts rates are judged at least, so that the first few don't stop a fleet.
+    fn least_sample(&self, tally: &Tally) -> u64 {
+        let devices = |waiting| tally.finished() + tally.under_way + waiting;
+        match (self.min_finished, tally.waiting) {
+            _ if tally.is_exhausted() => tally.finished(),
+            (Some(needed), _) => u64::from(needed),
+            (None, Some(waiting)) => devices(waiting).min(USUAL_SAMPLE),
+            (None, None) => USUAL_SAMPLE,
+        }
     }
 }
 
@@ -277,6 +288,36 @@ mod tests {
             panic!("must breach")
         };
         assert_eq!(breach.to_string(), "30 of 1000 failed, 3.0 %, limit 1 %");
+    }
+
+    #[test]
+    fn without_a_named_sample_the_first_few_stop_nothing() {
+        for judgement in [Judgement::Confident, Judgement::Point] {
+            let limit = Some(Share::percent(5.0).unwrap());
+            let gate = Gate {
+                min_finished: None,
+                max_failure_rate: limit,
+                ..gate(judgement)
+            };
+            let stops = |tally: Tally| {
+                matches!(gate.judge(&tally, None, Timestamp(0)), Verdict::Breached(_))
+            };
+            let of_many = |failed| Tally {
+                waiting: Some(1000),
+                ..tally(0, failed)
+            };
+            assert!(!stops(of_many(1)), "{judgement:?}");
+            assert!(stops(of_many(4)), "{judgement:?}");
+            let of_two = Tally {
+                waiting: Some(1),
+                ..tally(0, 1)
+            };
+            assert!(
+                stops(of_two),
+                "{judgement:?}: half of the phase is no accident"
+            );
+            assert!(!stops(tally(2, 1)), "{judgement:?}: nobody has counted");
+        }
     }
 
     #[test]

@@ -12,10 +12,12 @@ use otter_protocol::{AttemptState, Plan, RolloutId, Timestamp};
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect};
 
+use crate::entity::rollout_phase::Column;
 use crate::entity::{attempt, device, rollout_phase};
 use crate::error::Result;
 use crate::fleet::Fleet;
 use crate::known_device::device_of;
+use crate::rollouts::phases_of;
 
 /// The least time between two counts.
 const AT_LEAST: Duration = Duration::from_millis(500);
@@ -62,24 +64,23 @@ impl Fleet {
         if !self.inner.waiting.is_due(id) {
             return Ok(());
         }
-        let begun = Instant::now();
+        let started = Instant::now();
+        let before = phases_of(self.db(), &[id.0]).await?;
         let counts = self.waiting_by_phase(&plan, planned, self.now()).await?;
-        self.inner.waiting.counted(id, begun.elapsed());
-        for position in 0..planned.rollout.spec.phases.len() {
+        self.inner.waiting.counted(id, started.elapsed());
+        for phase in before {
+            let position = usize::try_from(phase.position).unwrap_or(usize::MAX);
             let waiting = counts.get(&position).copied().unwrap_or(0);
-            let position = i32::try_from(position).unwrap_or(i32::MAX);
             rollout_phase::Entity::update_many()
                 .set(rollout_phase::ActiveModel {
                     waiting: Set(Some(waiting)),
                     ..Default::default()
                 })
-                .filter(rollout_phase::Column::RolloutId.eq(id.0))
-                .filter(rollout_phase::Column::Position.eq(position))
-                .filter(
-                    rollout_phase::Column::Waiting
-                        .is_null()
-                        .or(rollout_phase::Column::Waiting.ne(waiting)),
-                )
+                .filter(Column::RolloutId.eq(id.0))
+                .filter(Column::Position.eq(phase.position))
+                .filter(Column::Waiting.is_null().or(Column::Waiting.ne(waiting)))
+                // What began meanwhile was counted down already; a later count takes in the rest.
+                .filter(Column::Waiting.is_null().or(begun().eq(begun_in(&phase))))
                 .exec(self.db())
                 .await?;
         }
@@ -156,4 +157,29 @@ impl Fleet {
             .map(|(device, count)| (device, u32::try_from(count).unwrap_or(u32::MAX)))
             .collect())
     }
+}
+
+/// The attempts that ever began in a phase, for the database to add up: only rises.
+fn begun() -> Expr {
+    [
+        Column::Failed,
+        Column::RolledBack,
+        Column::TimedOut,
+        Column::Cancelled,
+        Column::UnderWay,
+    ]
+    .into_iter()
+    .fold(Expr::col(Column::Succeeded), |sum, column| {
+        sum.add(Expr::col(column))
+    })
+}
+
+/// The same of a phase that was read.
+fn begun_in(phase: &rollout_phase::Model) -> i64 {
+    phase.succeeded
+        + phase.failed
+        + phase.rolled_back
+        + phase.timed_out
+        + phase.cancelled
+        + phase.under_way
 }
