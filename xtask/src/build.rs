@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
+use crate::lock::SiteLock;
 use crate::steps::Steps;
 use crate::{paths, process, rust, site};
 
@@ -28,7 +29,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Builds the site and the programs: `otter-server`, `otter-agent`, `otter` and the sample program `greeter`.
 pub(crate) fn everything(steps: &mut Steps, release: bool) -> Result<()> {
-    site::build(steps, release)?;
+    let lock = SiteLock::take()?;
+    site::build(steps, &lock, release)?;
     steps.run("programs", || programs(release))
 }
 

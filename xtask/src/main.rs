@@ -5,6 +5,7 @@ mod build;
 mod css;
 mod demo;
 mod http;
+mod lock;
 mod npm;
 mod paths;
 mod postgres;

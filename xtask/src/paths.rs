@@ -25,6 +25,11 @@ pub(crate) fn site_parts() -> PathBuf {
     root().join("target/site-parts")
 }
 
+/// What holds off a second build of the site; beside it, so that `CARGO_TARGET_DIR` doesn't move it either.
+pub(crate) fn site_lock() -> PathBuf {
+    root().join("target/site.lock")
+}
+
 /// The folder that a profile's programs are in.
 pub(crate) fn binaries(release: bool) -> PathBuf {
     target().join(if release { "release" } else { "debug" })

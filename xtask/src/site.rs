@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
+use crate::lock::SiteLock;
 use crate::steps::Steps;
 use crate::{css, paths, rust, wasm};
 
 /// The kinds of files that are worth compressing.
 const COMPRESSED: [&str; 4] = ["js", "css", "wasm", "svg"];
 
-/// Builds the site, skipping whatever is as it was.
-pub(crate) fn build(steps: &mut Steps, release: bool) -> Result<()> {
+/// Builds the site, skipping whatever is as it was. Its caller keeps the lock until the server that embeds it is built.
+pub(crate) fn build(steps: &mut Steps, _lock: &SiteLock, release: bool) -> Result<()> {
     let parts = paths::site_parts();
     fs::create_dir_all(&parts).context("cannot make the target folder")?;
     steps.run("wasm32 target", rust::ensure_wasm_target)?;

@@ -7,6 +7,7 @@ mod native;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
+use crate::lock::SiteLock;
 use crate::steps::Steps;
 use crate::{npm, paths, site, tools};
 use count::Count;
@@ -66,9 +67,13 @@ fn checks(options: &Options, steps: &mut Steps, count: &mut Count) -> Result<()>
         .into_iter()
         .any(|check| options.wants(check));
     // The server embeds the site: with the site first, the server is compiled once.
-    if runs {
-        site::build(steps, false)?;
-    }
+    let lock = if runs {
+        let lock = SiteLock::take()?;
+        site::build(steps, &lock, false)?;
+        Some(lock)
+    } else {
+        None
+    };
     if options.wants(Check::Clippy) {
         steps.attempt("clippy", native::clippy);
     }
@@ -78,6 +83,7 @@ fn checks(options: &Options, steps: &mut Steps, count: &mut Count) -> Result<()>
     if runs {
         steps.run("programs and tests", native::build)?;
     }
+    drop(lock);
     if options.wants(Check::Tests) {
         steps.attempt("tests", || native::tests(count));
     }

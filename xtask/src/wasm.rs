@@ -52,6 +52,8 @@ pub(crate) fn compile(release: bool) -> Result<PathBuf> {
     if release {
         set("lto", "\"fat\"");
         set("codegen-units", "1");
+        // Artifacts are hashed in the browser: a tenth faster for two hundred bytes.
+        set("package.sha2.opt-level", "3");
     } else {
         // Our own crates change all the time: optimising them takes four times as long as the rest of their build.
         set("package.otter-app.opt-level", "0");
