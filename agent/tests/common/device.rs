@@ -183,8 +183,17 @@ interval_sec = 0.05
             .1
     }
 
-    /// Returns the processes that run in a version's folder.
+    /// Returns the processes of services: those that run in a version's folder and hold the service's lock. A health check
+    /// that an agent was killed in runs there for a moment longer, too, and is none.
     pub fn services(&self) -> Vec<u32> {
+        let lock = self.path("state/service.lock");
+        let holds =
+            |pid: &u32| fs::read_link(format!("/proc/{pid}/fd/0")).is_ok_and(|to| to == lock);
+        self.processes().into_iter().filter(holds).collect()
+    }
+
+    /// Returns the processes that run in a version's folder.
+    fn processes(&self) -> Vec<u32> {
         let root = self.path("root");
         fs::read_dir("/proc")
             .unwrap()
@@ -224,7 +233,7 @@ impl Drop for Device {
             eprintln!("{}", self.log());
         }
         self.kill();
-        for pid in self.services() {
+        for pid in self.processes() {
             let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
         }
