@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use crate::components::icon::{Icon, Shape};
 
 /// The cookie's name.
+#[cfg(any(feature = "ssr", feature = "hydrate"))]
 pub(crate) const COOKIE: &str = "otter_theme";
 
 /// Returns the theme that was chosen, `light` or `dark`; empty for the system's.

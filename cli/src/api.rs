@@ -98,6 +98,38 @@ impl Client {
             .await
     }
 
+    /// Makes or does something, with parameters.
+    pub async fn post_with<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let request = self.request(Method::POST, path)?;
+        self.json(request.query(query).json(body)).await
+    }
+
+    /// Sends lines of JSON, with parameters.
+    pub async fn post_lines<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        lines: Vec<u8>,
+    ) -> Result<T, Failure> {
+        let request = self.request(Method::POST, path)?.query(query);
+        let request = request.header(CONTENT_TYPE, "application/x-ndjson");
+        self.json(request.body(lines)).await
+    }
+
+    /// Makes something under its name, or changes it.
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.json(self.request(Method::PUT, path)?.json(body)).await
+    }
+
     /// Changes something.
     pub async fn patch<T: DeserializeOwned>(
         &self,

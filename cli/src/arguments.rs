@@ -22,7 +22,7 @@ Exit codes:
   0  done
   1  refused: what was asked makes no sense there, or failed; the error says why
   2  the command line doesn't parse
-  3  a rollout that was watched was aborted, or paused by a breach
+  3  a rollout that was watched was aborted, rolled back, or paused by a breach
   4  the server can't be reached, or doesn't let this key in
 
 A first release:

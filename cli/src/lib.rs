@@ -6,8 +6,9 @@
 //! | [`commands`] | one file a command: its arguments, what it does, what it shows |
 //! | [`api`] | the admin API |
 //! | [`metadata`], [`signing`], [`passphrase`] | signed metadata: verified, changed, signed |
+//! | [`import`] | devices on their way into the registry |
 //! | [`bundle`], [`upload`] | artifacts: packed, hashed, sent |
-//! | [`phases`], [`text`] | what people write: phases, gates, durations, sizes |
+//! | [`phases`], [`schedule`], [`text`] | what people write: phases, gates, windows, paces, durations, sizes |
 //! | [`simulate`] | devices that aren't there |
 //! | [`failure`], [`output`] | what people and scripts get to see |
 
@@ -16,10 +17,12 @@ mod arguments;
 pub mod bundle;
 pub mod commands;
 pub mod failure;
+pub mod import;
 pub mod metadata;
 pub mod output;
 pub mod passphrase;
 pub mod phases;
+pub mod schedule;
 pub mod signing;
 pub mod simulate;
 pub mod text;

@@ -17,6 +17,9 @@ pub struct GateArg {
     soak_sec: Option<u64>,
     max_failure_rate: Option<Option<Share>>,
     max_rollback_rate: Option<Option<Share>>,
+    max_silence_rate: Option<Option<Share>>,
+    max_unhealthy_rate: Option<Option<Share>>,
+    needs_approval: Option<bool>,
     judgement: Option<Judgement>,
 }
 
@@ -28,6 +31,9 @@ impl GateArg {
             soak_sec: self.soak_sec.unwrap_or(base.soak_sec),
             max_failure_rate: self.max_failure_rate.unwrap_or(base.max_failure_rate),
             max_rollback_rate: self.max_rollback_rate.unwrap_or(base.max_rollback_rate),
+            max_silence_rate: self.max_silence_rate.unwrap_or(base.max_silence_rate),
+            max_unhealthy_rate: self.max_unhealthy_rate.unwrap_or(base.max_unhealthy_rate),
+            needs_approval: self.needs_approval.unwrap_or(base.needs_approval),
             judgement: self.judgement.unwrap_or(base.judgement),
         }
     }
@@ -42,10 +48,14 @@ impl GateArg {
             "soak" => self.soak_sec = Some(whole_seconds(value)?),
             "max-failure" => self.max_failure_rate = Some(limit(value)?),
             "max-rollback" => self.max_rollback_rate = Some(limit(value)?),
+            "max-silence" => self.max_silence_rate = Some(limit(value)?),
+            "max-unhealthy" => self.max_unhealthy_rate = Some(limit(value)?),
+            "approval" => self.needs_approval = Some(yes_or_no(value)?),
             "judgement" => self.judgement = Some(judgement(value)?),
             other => {
                 return Err(format!(
-                    "a gate has no `{other}`; it has min-finished, soak, max-failure, max-rollback and judgement"
+                    "a gate has no `{other}`; it has min-finished, soak, max-failure, max-rollback, max-silence, \
+                     max-unhealthy, approval and judgement"
                 ));
             }
         }
@@ -63,7 +73,7 @@ impl FromStr for GateArg {
     }
 }
 
-/// One phase, as `NAME:SHARE[,setting=value…]` or `NAME:group=GROUP[,…]`.
+/// One phase, as `NAME:SHARE[,setting=value…]`, `NAME:group=GROUP[,…]` or `NAME:count=DEVICES[,…]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PhaseArg {
     name: String,
@@ -98,19 +108,11 @@ impl FromStr for PhaseArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, rest) = text
             .split_once(':')
-            .ok_or("a phase is NAME:SHARE or NAME:group=GROUP, such as `canary:5,soak=10s`")?;
+            .ok_or("a phase is NAME:SHARE, NAME:group=GROUP or NAME:count=DEVICES, such as `canary:5,soak=10s`")?;
         let (scope, settings) = rest.split_once(',').unwrap_or((rest, ""));
-        let scope = match scope.trim().strip_prefix("group=") {
-            Some(group) => PhaseScope::Group {
-                group: GroupName::new(group).map_err(|error| error.to_string())?,
-            },
-            None => PhaseScope::Share {
-                share: scope.parse().map_err(|error| format!("{error}"))?,
-            },
-        };
         Ok(Self {
             name: name.trim().to_owned(),
-            scope,
+            scope: scope_of(scope)?,
             gate: if settings.is_empty() {
                 GateArg::default()
             } else {
@@ -118,6 +120,23 @@ impl FromStr for PhaseArg {
             },
         })
     }
+}
+
+/// Reads `5`, `group=canary` or `count=10`.
+fn scope_of(text: &str) -> Result<PhaseScope, String> {
+    let text = text.trim();
+    if let Some(group) = text.strip_prefix("group=") {
+        let group = GroupName::new(group).map_err(|error| error.to_string())?;
+        return Ok(PhaseScope::Group { group });
+    }
+    if let Some(devices) = text.strip_prefix("count=") {
+        let devices = devices
+            .parse()
+            .map_err(|_| format!("`{devices}` is no number of devices; write count=10"))?;
+        return Ok(PhaseScope::Count { devices });
+    }
+    let share = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(PhaseScope::Share { share })
 }
 
 /// A number of attempts; `all` stands for every device of the phase.
@@ -136,6 +155,14 @@ fn limit(text: &str) -> Result<Option<Share>, String> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|error| format!("{error}"))
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        other => Err(format!("`{other}` is neither yes nor no")),
+    }
 }
 
 fn judgement(text: &str) -> Result<Judgement, String> {
@@ -168,7 +195,8 @@ mod tests {
     #[test]
     fn a_phase_reads_with_its_gate() {
         let phase = phase(
-            "canary:5,min-finished=3,soak=10s,max-failure=10%,max-rollback=2.5,judgement=point",
+            "canary:5,min-finished=3,soak=10s,max-failure=10%,max-rollback=2.5,max-silence=none,\
+             max-unhealthy=3%,approval=yes,judgement=point",
         );
         assert_eq!(phase.name, "canary");
         let share = Share::percent(5.0).unwrap();
@@ -180,13 +208,20 @@ mod tests {
                 soak_sec: 10,
                 max_failure_rate: Some(Share::percent(10.0).unwrap()),
                 max_rollback_rate: Some(Share::percent(2.5).unwrap()),
+                max_silence_rate: None,
+                max_unhealthy_rate: Some(Share::percent(3.0).unwrap()),
                 judgement: Judgement::Point,
+                needs_approval: true,
             }
         );
     }
 
     #[test]
-    fn a_phase_may_be_a_group() {
+    fn a_phase_may_be_a_group_or_a_number_of_devices() {
+        assert_eq!(
+            phase("first:count=10,soak=1h").scope,
+            PhaseScope::Count { devices: 10 }
+        );
         let group = GroupName::new("ring one").unwrap();
         assert_eq!(
             phase("first:group=ring one").scope,
@@ -213,6 +248,8 @@ mod tests {
             ("canary:5,patience=3", "no `patience`"),
             ("canary:5,judgement=kind", "confident"),
             ("canary:group=", "must not be empty"),
+            ("canary:count=few", "count=10"),
+            ("canary:5,approval=maybe", "neither yes nor no"),
             ("canary:5,max-failure=all", "percentage"),
         ] {
             let error = text.parse::<PhaseArg>().unwrap_err();

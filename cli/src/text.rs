@@ -64,6 +64,17 @@ pub fn ago(then: otter_protocol::Timestamp, now: otter_protocol::Timestamp) -> S
     }
 }
 
+/// Writes how far ahead something is, for people.
+pub fn until(then: otter_protocol::Timestamp, now: otter_protocol::Timestamp) -> String {
+    match then.sec_since(now) {
+        0..=1 => "now".to_owned(),
+        sec @ 2..=119 => format!("in {sec} s"),
+        sec @ 120..=7199 => format!("in {} min", sec / 60),
+        sec @ 7200..=172_799 => format!("in {} h", sec / 3600),
+        sec => format!("in {} days", sec / 86_400),
+    }
+}
+
 /// Returns the time now, as the protocol writes it.
 pub fn now() -> otter_protocol::Timestamp {
     Timestamp::now().into()
@@ -143,6 +154,9 @@ mod tests {
         assert_eq!(ago(now, now), "just now");
         assert_eq!(ago(now.minus_sec(90), now), "90 s ago");
         assert_eq!(ago(now.minus_sec(7200), now), "2 h ago");
+        assert_eq!(until(now.plus_sec(90), now), "in 90 s");
+        assert_eq!(until(now.plus_sec(3 * 86_400), now), "in 3 days");
+        assert_eq!(until(now.minus_sec(5), now), "now");
         // A server whose clock is ahead of ours.
         assert_eq!(ago(now.plus_sec(60), now), "just now");
     }

@@ -70,7 +70,7 @@ fn prepare(path: PathBuf, kind: ArtifactKind) -> Result<LocalArtifact, Failure> 
         (true, kind) => {
             return Err(Failure::Refused(format!(
                 "{} is a folder, and a release of kind {kind} is one file. \
-                 Name the file, or use --kind bundle",
+                 Name the file, or make it a bundle",
                 path.display()
             )));
         }

@@ -101,6 +101,53 @@ async fn models_with_their_own_files_share_a_counter_and_the_next_release_gets_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn artifacts_of_one_release_may_differ_in_kind() {
+    let house = House::with_trust().await;
+    write(house.path("rootfs.img"), "a root file system");
+    write(house.path("app/run"), "1");
+    let arguments = [
+        "--version",
+        "1.0.0",
+        "--artifact",
+        "rpi4=image:rootfs.img",
+        "--artifact",
+        "rpi5=app",
+    ];
+    house.otter(&with(&PUBLISH, &arguments)).await.ok();
+    let mut kinds: Vec<_> = lock(&house.world)
+        .publishing
+        .signed()
+        .into_iter()
+        .map(|one| (one.facts.models, one.facts.kind))
+        .collect();
+    kinds.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(
+        kinds,
+        [
+            (vec!["rpi4".to_owned()], ArtifactKind::Image),
+            (vec!["rpi5".to_owned()], ArtifactKind::Bundle)
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_bytes_as_two_kinds_are_refused() {
+    let house = House::with_trust().await;
+    write(house.path("a.bin"), "bytes");
+    let arguments = [
+        "--version",
+        "1.0.0",
+        "--artifact",
+        "rpi4=image:a.bin",
+        "--artifact",
+        "esp32=firmware:a.bin",
+    ];
+    let error = house.otter(&with(&PUBLISH, &arguments)).await.fails(2);
+    assert!(error.contains("an artifact has one kind"), "{error}");
+    assert!(lock(&house.world).publishing.releases.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_publication_that_broke_off_goes_on_without_a_second_upload() {
     let house = House::with_trust().await;
     write(house.path("app/run"), "1");

@@ -8,21 +8,26 @@
 //! | [`server`] | what every handler shares |
 //! | [`router`] | every address that the server knows |
 //! | [`serve`](mod@serve) | listening, and draining when told to stop |
+//! | [`connections`], [`proxies`] | how clients are met, and who is believed where they are |
 //! | `routes` | the handlers; folders mirror addresses, a file a resource |
 //! | `extract` | what handlers ask for: the device, a role, a body, a path |
 //! | [`failure`] | errors as problem documents |
 //! | `same_origin`, `page_headers`, [`sessions`] | what browsers need |
 //! | [`openapi`] | the description of both APIs, made from the code |
+//! | [`webhooks`] | tells receivers what happened |
 //! | [`site`] | the dashboard's files, embedded |
 
 mod body;
 pub mod config;
+pub mod connections;
 mod dashboard;
+mod database_lock;
 mod extract;
 pub mod failure;
 pub mod logs;
 pub mod openapi;
 mod page_headers;
+pub mod proxies;
 mod range;
 pub mod router;
 mod routes;
@@ -32,6 +37,7 @@ pub mod server;
 pub mod sessions;
 pub mod setup_link;
 pub mod site;
+pub mod webhooks;
 
 pub use config::{Config, Settings};
 pub use server::Server;

@@ -20,8 +20,8 @@ use utoipa_axum::routes;
 use crate::failure::{self, Failure};
 use crate::page_headers;
 use crate::routes::admin::{
-    api_keys, artifacts, attempts, audit, devices, enrollment_tokens, groups, live, me, overview,
-    releases, rollouts, trust,
+    api_keys, artifacts, attempts, audit, comparison, devices, enrollment_tokens, groups, import,
+    live, me, overview, preview, releases, rollouts, templates, trust, webhooks,
 };
 use crate::routes::{device, health};
 use crate::same_origin;
@@ -88,6 +88,7 @@ fn brief_calls() -> OpenApiRouter<Server> {
         .routes(routes!(me::me))
         .routes(routes!(overview::overview))
         .routes(routes!(devices::list))
+        .routes(routes!(import::import))
         .routes(routes!(devices::get, devices::patch))
         .routes(routes!(devices::accept))
         .routes(routes!(devices::revoke))
@@ -96,13 +97,25 @@ fn brief_calls() -> OpenApiRouter<Server> {
         .routes(routes!(groups::list))
         .routes(routes!(groups::put, groups::delete))
         .routes(routes!(releases::list, releases::create))
+        .routes(routes!(comparison::compare))
+        .routes(routes!(comparison::recommended))
         .routes(routes!(releases::get))
         .routes(routes!(releases::withdraw))
         .routes(routes!(rollouts::list, rollouts::create))
-        .routes(routes!(rollouts::get))
+        .routes(routes!(rollouts::get, rollouts::update))
+        .routes(routes!(preview::preview_new))
+        .routes(routes!(preview::preview))
+        .routes(routes!(rollouts::start))
+        .routes(routes!(rollouts::approve))
         .routes(routes!(rollouts::pause))
         .routes(routes!(rollouts::resume))
+        .routes(routes!(rollouts::approve_gate))
+        .routes(routes!(rollouts::skip_gate))
         .routes(routes!(rollouts::abort))
+        .routes(routes!(rollouts::roll_back))
+        .routes(routes!(rollouts::retry_failed))
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::get, templates::put, templates::delete))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(enrollment_tokens::list, enrollment_tokens::create))
@@ -113,6 +126,12 @@ fn brief_calls() -> OpenApiRouter<Server> {
         .routes(routes!(trust::online_keys))
         .routes(routes!(trust::put_root))
         .routes(routes!(trust::put_targets))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::redeliver))
 }
 
 /// Ends calls that take too long.

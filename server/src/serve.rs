@@ -1,18 +1,18 @@
 //! Listening, and draining when told to stop.
 
 use std::future::pending;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt as _;
 use otter_fleet::Fleet;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::connections::{self, Manner};
+use crate::database_lock::DatabaseLock;
 use crate::server::Server;
-use crate::{router, setup_link, site};
+use crate::{router, setup_link, site, webhooks};
 
 /// How long requests may take to finish once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -23,7 +23,16 @@ pub async fn serve(config: &Config, stop: CancellationToken) -> anyhow::Result<(
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let lock = config
+        .fleet
+        .sqlite_file()
+        .map(DatabaseLock::take)
+        .transpose()?;
     let fleet = open(config).await?;
+    if lock.is_some() {
+        // Whoever holds a lease was killed: nobody else has the lock.
+        fleet.take_over_leases().await?;
+    }
     let public_url = config.public_url(listener.local_addr()?);
     setup_link::show(&fleet, &public_url, &config.data_dir).await?;
     if !site::is_built() {
@@ -56,33 +65,32 @@ pub async fn run(
     let address = listener.local_addr()?;
     let public_url = config.public_url(address);
     let pages = site::leptos_options(address);
+    let sender = webhooks::Sender::new(config.fleet.webhooks_allow_private)
+        .context("webhooks can't be sent")?;
     let server = Server::new(fleet.clone(), public_url, pages, stop.clone());
-    let app = router::router(server).into_make_service_with_connect_info::<SocketAddr>();
+    let app = router::router(server);
     // The engine stops after the last request: it writes what requests have left in memory.
     let stop_engine = CancellationToken::new();
     let engine = tokio::spawn({
-        let stop_engine = stop_engine.clone();
+        let (fleet, stop_engine) = (fleet.clone(), stop_engine.clone());
         async move { fleet.run(stop_engine).await }
     });
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!("cannot set TCP_NODELAY: {error}");
-        }
-    });
-    let serving = axum::serve(listener, app)
-        .with_graceful_shutdown(stop.clone().cancelled_owned())
-        .into_future();
-    let outcome = tokio::select! {
-        outcome = serving => outcome.context("the server can't go on"),
+    let telling = tokio::spawn(webhooks::run(fleet, sender, stop_engine.clone()));
+    let manner = Manner {
+        patience: connections::PATIENCE,
+        proxies: config.trusted_proxies.clone(),
+    };
+    tokio::select! {
+        () = connections::serve(listener, app, manner, stop.clone()) => {}
         () = too_late(stop) => {
             tracing::warn!("some requests didn't finish within {} seconds; they are cut off", DRAIN.as_secs());
-            Ok(())
         }
-    };
+    }
     stop_engine.cancel();
     engine.await.context("the engine failed")?;
+    telling.await.context("telling webhooks failed")?;
     tracing::info!("otter-server has stopped");
-    outcome
+    Ok(())
 }
 
 async fn too_late(stop: CancellationToken) {

@@ -219,6 +219,8 @@ async fn check_in(
     };
     fleet.check_ins.push(check_in);
     Json(CheckInReply {
+        clock_off_sec: None,
+        come_back_at: None,
         instruction,
         next_check_in_sec: 0,
         server_time: Timestamp(0),

@@ -37,6 +37,11 @@ pub(crate) async fn admin() -> Result<Caller, ApiError> {
     caller(Role::Admin).await
 }
 
+/// Returns the caller, who may do what this role may.
+pub(crate) async fn of_role(role: Role) -> Result<Caller, ApiError> {
+    caller(role).await
+}
+
 async fn caller(needed: Role) -> Result<Caller, ApiError> {
     let fleet = fleet()?;
     let person = match session().await?.get::<i64>(USER_ID).await.map_err(broken)? {

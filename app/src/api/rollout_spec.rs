@@ -13,35 +13,32 @@ impl RolloutForm {
     /// Returns the rollout that the form describes; the error names the field that is wrong.
     pub(crate) fn spec(&self) -> Result<RolloutSpec, ApiError> {
         let release = self.release.trim().parse().map(ReleaseId);
+        let release =
+            release.map_err(|_| ApiError::invalid("release", "Choose the release to roll out."))?;
         let spec = RolloutSpec {
-            name: self.name.trim().to_owned(),
-            release: release
-                .map_err(|_| ApiError::invalid("release", "Choose the release to roll out."))?,
             audience: self.audience()?,
-            phases: self.phases()?,
             cohort: if self.cohort == "spread" {
                 CohortKind::Spread
             } else {
                 CohortKind::Fixed
             },
-            priority: 0,
             max_in_flight: number("max_in_flight", &self.max_in_flight)?,
             max_attempts: number("max_attempts", &self.max_attempts)?.unwrap_or(1),
             attempt_deadline_sec: duration("deadline", &self.deadline)?.unwrap_or(3600),
-            window: otter_protocol::window::Window::default(),
             requirements: Requirements {
                 min_battery_percent: number("min_battery", &self.min_battery)?,
                 needs_mains: self.needs_mains == "on",
                 avoids_metered: self.avoids_metered == "on",
                 max_crashes: None,
             },
-            on_breach: if self.on_breach == "abort" {
-                OnBreach::Abort
-            } else {
-                OnBreach::Pause
+            on_breach: match self.on_breach.as_str() {
+                "abort" => OnBreach::Abort,
+                "roll_back" => OnBreach::RollBack,
+                _ => OnBreach::Pause,
             },
             allow_downgrade: self.allow_downgrade == "on",
             starts_at: start(&self.starts_at)?,
+            ..RolloutSpec::new(self.name.trim(), release, self.phases()?)
         };
         spec.check()
             .map_err(|error| ApiError::invalid(error.field, error.why))?;
@@ -132,8 +129,8 @@ impl PhaseForm {
             min_finished: number(&field("min_finished"), &self.min_finished)?,
             soak_sec: duration(&field("soak_sec"), &self.soak)?.unwrap_or(0),
             max_failure_rate: percentage(&field("max_failure_rate"), &self.max_failures)?,
-            max_rollback_rate: None,
             judgement,
+            ..Gate::default()
         })
     }
 }

@@ -51,12 +51,15 @@ pub(crate) fn attempt_badge(state: AttemptState, progress: Option<u8>) -> impl I
 pub(crate) fn rollout_badge(state: RolloutState) -> impl IntoView {
     let tone = match state {
         RolloutState::Running => "info",
-        RolloutState::Paused => "warning",
+        RolloutState::Paused | RolloutState::AwaitingApproval | RolloutState::RollingBack => {
+            "warning"
+        }
         RolloutState::Completed => "success",
-        RolloutState::Aborted => "danger",
+        RolloutState::Aborted | RolloutState::RolledBack => "danger",
         RolloutState::Draft | RolloutState::Scheduled => "neutral",
     };
-    view! { <Badge text=state.as_str() tone is_live=state == RolloutState::Running /> }
+    let is_live = matches!(state, RolloutState::Running | RolloutState::RollingBack);
+    view! { <Badge text=words(state.as_str()) tone is_live /> }
 }
 
 /// A release's state.

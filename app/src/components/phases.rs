@@ -1,6 +1,7 @@
 //! Phases as bars that fill, with the gate's numbers.
 
 use leptos::prelude::*;
+use otter_protocol::Timestamp;
 use otter_protocol::admin::{PhaseProgress, RolloutSummary};
 use otter_protocol::gate::{Gate, Tally, Verdict};
 use otter_protocol::rollout::{PhaseScope, RolloutState};
@@ -95,7 +96,7 @@ fn place_of(place: usize, rollout: &RolloutSummary) -> &'static str {
     match rollout.rollout.state {
         RolloutState::Completed => "done",
         _ if place < current => "done",
-        RolloutState::Aborted => "stopped",
+        RolloutState::Aborted | RolloutState::RollingBack | RolloutState::RolledBack => "stopped",
         RolloutState::Paused if place == current => "stopped",
         RolloutState::Running if place == current => "active",
         _ => "waiting",
@@ -116,15 +117,28 @@ pub(crate) fn Phases(
         .enumerate()
         .map(|(place, progress)| {
             let state = place_of(place, &rollout);
-            phase(place, progress, state, is_full)
+            let said = progress
+                .verdict
+                .filter(|_| is_full)
+                .and_then(|verdict| settled(verdict, rollout.rollout.sampled_at));
+            phase(place, progress, state, said, is_full)
         });
     view! { <ol class="phases">{phases.collect_view()}</ol> }
+}
+
+/// Returns a verdict that is worth saying: the end of a soak that the engine has yet to begin still moves.
+fn settled(verdict: Verdict, sampled_at: Option<Timestamp>) -> Option<Verdict> {
+    match verdict {
+        Verdict::Soaking { .. } if sampled_at.is_none() => None,
+        verdict => Some(verdict),
+    }
 }
 
 fn phase(
     place: usize,
     progress: &PhaseProgress,
     state: &'static str,
+    said: Option<Verdict>,
     is_full: bool,
 ) -> impl IntoView + use<> {
     let tally = progress.tally;
@@ -151,7 +165,7 @@ fn phase(
                 }}
             </p>
             {is_full.then(|| gate(&progress.phase.gate))}
-            {progress.verdict.filter(|_| is_full).map(verdict)}
+            {said.map(verdict)}
         </li>
     }
 }
@@ -179,8 +193,20 @@ fn gate(gate: &Gate) -> impl IntoView + use<> {
     let rollbacks = gate
         .max_rollback_rate
         .map(|rate| format!("at most {rate} rolled back"));
-    let words: Vec<_> = [Some(sample), soak, failures, rollbacks]
+    let silences = gate
+        .max_silence_rate
+        .map(|rate| format!("at most {rate} silent"));
+    let unhealthy = gate
+        .max_unhealthy_rate
+        .map(|rate| format!("at most {rate} unhealthy since"));
+    let approval = gate
+        .needs_approval
+        .then(|| "a person's approval".to_owned());
+    let rates = [failures, rollbacks, silences, unhealthy];
+    let words: Vec<_> = [Some(sample), soak]
         .into_iter()
+        .chain(rates)
+        .chain([approval])
         .flatten()
         .collect();
     view! { <p class="phase-note">"Gate: " {words.join(", ")}</p> }
@@ -213,6 +239,22 @@ pub(crate) fn steps(rollout: &RolloutSummary) -> String {
         .map(|phase| match &phase.scope {
             PhaseScope::Share { share } => share.to_string(),
             PhaseScope::Group { group } => group.to_string(),
+            scope @ PhaseScope::Count { .. } => scope.to_string(),
         });
     scopes.collect::<Vec<_>>().join(" → ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_soak_is_shown_once_its_end_stands() {
+        let soaking = Verdict::Soaking {
+            until: Timestamp(60_000),
+        };
+        assert_eq!(settled(soaking, None), None);
+        assert_eq!(settled(soaking, Some(Timestamp(0))), Some(soaking));
+        assert_eq!(settled(Verdict::Open, None), Some(Verdict::Open));
+    }
 }

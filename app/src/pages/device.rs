@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use otter_protocol::admin::{ChangeKind, DeviceDetail, Role};
+use otter_protocol::clock_off::clock_off_words;
 use otter_protocol::device::{Conditions, DeviceState, Pairs};
 
 use crate::api::devices::{AcceptDevice, DevicePage, RevokeDevice, SetHold, SetLabels, get_device};
@@ -84,6 +85,11 @@ fn show(page: DevicePage, role: Role, actions: Actions) -> impl IntoView {
             {summary.hold.clone().map(|reason| view! {
                 <div class="notice" data-tone="warning"><p><strong>"Held back: "</strong> {reason}</p></div>
             })}
+            {device.clock_off_sec.map(|off| view! {
+                <div class="notice" data-tone="warning">
+                    <p><strong>"Its clock is "{clock_off_words(off)}"."</strong>" Times that it reports may be wrong."</p>
+                </div>
+            })}
             <div class="columns">
                 <div class="stack">
                     <Rules device=device.clone() />
@@ -106,7 +112,10 @@ fn fact(name: &'static str, value: impl IntoView) -> impl IntoView {
 
 fn facts(device: &DeviceDetail) -> impl IntoView + use<> {
     let summary = &device.summary;
-    let fingerprint = device.fingerprint.to_string();
+    let fingerprint = match device.fingerprint {
+        Some(fingerprint) => fingerprint.to_string(),
+        None => "none until it enrolls".to_owned(),
+    };
     view! {
         <section class="card" aria-labelledby="identity">
             <div class="card-head"><h2 id="identity">"Identity"</h2></div>

@@ -14,6 +14,7 @@ mod release;
 mod release_form;
 mod releases;
 mod rollout;
+mod rollout_gates;
 mod rollout_phase_rows;
 mod rollout_steering;
 mod rollouts;

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use otter_protocol::RolloutId;
 use otter_protocol::admin::{ChangeKind, ReasonCount, Role, RolloutDetail, RolloutSummary};
+use otter_protocol::gate::Tally;
 use otter_protocol::rollout::{CohortKind, OnBreach, RolloutState};
 
 use crate::api::ApiError;
@@ -17,6 +18,7 @@ use crate::components::problem::action_problem;
 use crate::components::when::When;
 use crate::live::live;
 use crate::pages::overview::FailureTable;
+use crate::pages::rollout_gates::gates;
 use crate::pages::rollout_steering::steering;
 
 /// One rollout's page.
@@ -75,6 +77,7 @@ fn page(detail: RolloutDetail, role: Role, steer: ServerAction<SteerRollout>) ->
                 <div class="card-body">
                     <TallyBar tally=summary.total label="All phases" is_large=true />
                     <TallyLegend tally=summary.total />
+                    {summary.way_back.map(way_back)}
                 </div>
             </section>
             <section class="card" aria-labelledby="phases">
@@ -83,15 +86,25 @@ fn page(detail: RolloutDetail, role: Role, steer: ServerAction<SteerRollout>) ->
             </section>
             <div class="columns">
                 <div class="stack">
+                    {gates(&detail.gates)}
                     {reasons(detail.failure_reasons)}
                     {failures(detail.failures)}
                 </div>
                 <div class="stack">
-                    {(role >= Role::Operator).then(|| steering(rollout, steer))}
+                    {(role >= Role::Operator).then(|| steering(&summary, role, steer))}
                     {facts(&summary)}
                 </div>
             </div>
         </div>
+    }
+}
+
+/// How far the way back is.
+fn way_back(tally: Tally) -> impl IntoView {
+    view! {
+        <h3 class="section-title">"Way back"</h3>
+        <TallyBar tally label="Way back" is_large=true />
+        <TallyLegend tally />
     }
 }
 
@@ -100,6 +113,8 @@ fn state_notice(state: RolloutState, reason: String) -> impl IntoView {
     let (what, tone) = match state {
         RolloutState::Paused => ("Paused: ", "warning"),
         RolloutState::Aborted => ("Aborted: ", "danger"),
+        RolloutState::RollingBack => ("Rolling back: ", "warning"),
+        RolloutState::RolledBack => ("Rolled back: ", "danger"),
         _ => ("", "info"),
     };
     view! {
@@ -155,6 +170,7 @@ fn facts(summary: &RolloutSummary) -> impl IntoView + use<> {
             match spec.on_breach {
                 OnBreach::Pause => "pause".to_owned(),
                 OnBreach::Abort => "abort".to_owned(),
+                OnBreach::RollBack => "roll back".to_owned(),
             },
         ),
         (
@@ -174,6 +190,10 @@ fn facts(summary: &RolloutSummary) -> impl IntoView + use<> {
             .to_owned(),
         ),
     ];
+    let approval = match &summary.rollout.approved_by {
+        Some(by) => Some(format!("by {by}")),
+        None => spec.needs_approval.then(|| "not yet".to_owned()),
+    };
     let start = spec
         .starts_at
         .filter(|_| summary.rollout.started_at.is_none());
@@ -184,6 +204,7 @@ fn facts(summary: &RolloutSummary) -> impl IntoView + use<> {
                 <dl class="facts">
                     {start.map(|at| view! { <div><dt>"Starts"</dt><dd><When at /></dd></div> })}
                     {facts.map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> }).collect_view()}
+                    {approval.map(|approval| view! { <div><dt>"Approved"</dt><dd>{approval}</dd></div> })}
                     {summary.rollout.finished_at.map(|at| view! { <div><dt>"Ended"</dt><dd><When at /></dd></div> })}
                 </dl>
             </div>

@@ -1,12 +1,18 @@
 //! `otter device`: lists devices, explains what holds them back, lets them in and out.
 
+mod explain;
+mod import;
+
 use clap::{Args, Subcommand};
 use otter_protocol::admin::{
     AttemptSummary, DeviceDetail, DeviceFilter, DevicePatch, DeviceSummary, Page, WithReason,
 };
-use otter_protocol::decision::{Action, Decision};
+use otter_protocol::clock_off::clock_off_words;
 use otter_protocol::device::{DeviceState, Pairs};
 use otter_protocol::{DeviceId, GroupName, Model, RolloutId, Version};
+
+use explain::explain;
+use import::Import;
 
 use crate::api::Client;
 use crate::output::Table;
@@ -28,6 +34,8 @@ pub enum Device {
         /// Its id.
         id: DeviceId,
     },
+    /// Registers devices from a file, before they enroll.
+    Import(Import),
     /// Lets a device in that waits for it; compare its fingerprint first.
     Accept(Step),
     /// Takes a device's token and key back.
@@ -106,6 +114,7 @@ impl Device {
                 let detail = detail(&client, &id).await?;
                 output.value(&detail.decision, |output| explain(output, &detail))
             }
+            Self::Import(import) => import.run(output, &client).await,
             Self::Accept(step) => step.run(output, &client, "accept").await,
             Self::Revoke(step) => step.run(output, &client, "revoke").await,
             Self::Hold { id, reason } => {
@@ -254,7 +263,9 @@ fn show(output: Output, detail: &DeviceDetail) -> Result<(), Failure> {
     output.line(format!("model        {}", device.model))?;
     output.line(format!("version      {}", device.version))?;
     output.line(format!("state        {}", device.state.as_str()))?;
-    output.line(format!("fingerprint  {}", detail.fingerprint))?;
+    if let Some(fingerprint) = &detail.fingerprint {
+        output.line(format!("fingerprint  {fingerprint}"))?;
+    }
     if let Some(reason) = &device.hold {
         output.line(format!("held         {reason}"))?;
     }
@@ -265,6 +276,9 @@ fn show(output: Output, detail: &DeviceDetail) -> Result<(), Failure> {
     output.line(format!("metadata     {}", pairs_text(&detail.metadata)))?;
     if let Some(at) = device.last_seen_at {
         output.line(format!("last seen    {} ({at})", ago(at, now())))?;
+    }
+    if let Some(off) = detail.clock_off_sec {
+        output.line(format!("clock        {}", clock_off_words(off)))?;
     }
     let mut table = Table::new([
         "attempt", "rollout", "from", "to", "state", "when", "message",
@@ -281,43 +295,6 @@ fn show(output: Output, detail: &DeviceDetail) -> Result<(), Failure> {
         ]);
     }
     output.table(table, "No attempts yet.")
-}
-
-/// Prints every rule of every rollout with a ✓ or ✗, the way a person would check a list.
-fn explain(output: Output, detail: &DeviceDetail) -> Result<(), Failure> {
-    output.line(format!("{}: {}", detail.summary.id, action_text(detail)))?;
-    for one in &detail.decision.considered {
-        let name = rollout_name(detail, one.rollout);
-        output.line(format!("\nrollout {} {name}", one.rollout))?;
-        for outcome in &one.outcomes {
-            let mark = if outcome.passes { '✓' } else { '✗' };
-            let finding = outcome.to_string();
-            let title = outcome.rule.title();
-            output.line(match finding.as_str() {
-                "yes" => format!("  {mark} {title}"),
-                finding => format!("  {mark} {title} — {finding}"),
-            })?;
-        }
-    }
-    Ok(())
-}
-
-/// Returns the decision in a sentence.
-fn action_text(detail: &DeviceDetail) -> String {
-    let Decision { action, considered } = &detail.decision;
-    match action {
-        Action::Begin { rollout, phase, .. } => format!(
-            "updates at its next check-in, by rollout {rollout} {}, phase {}",
-            rollout_name(detail, *rollout),
-            phase + 1
-        ),
-        Action::Continue { attempt, .. } => format!("is at attempt {attempt}"),
-        Action::Cancel { attempt } => format!("is told to give up attempt {attempt}"),
-        Action::Wait if considered.is_empty() => {
-            "waits; no rollout that lives is for its model".to_owned()
-        }
-        Action::Wait => "waits; what holds it back is marked ✗".to_owned(),
-    }
 }
 
 fn rollout_name(detail: &DeviceDetail, id: RolloutId) -> String {

@@ -4,11 +4,14 @@ pub mod audit;
 pub mod bundle;
 pub mod device;
 pub mod enrollment_token;
+pub mod group;
 pub mod key;
 pub mod release;
 pub mod rollout;
 pub mod simulate;
+pub mod template;
 pub mod trust;
+pub mod webhook;
 
 use clap::Subcommand;
 
@@ -29,15 +32,24 @@ pub enum Command {
     /// Packs folders for publishing.
     #[command(subcommand)]
     Bundle(bundle::Bundle),
-    /// Creates, watches and stops rollouts.
+    /// Creates, watches and steers rollouts.
     #[command(subcommand)]
     Rollout(rollout::Rollout),
+    /// Ways of going about a rollout, saved under a name.
+    #[command(subcommand)]
+    Template(template::Template),
     /// Lists devices, explains what holds them back, lets them in and out.
     #[command(subcommand)]
     Device(device::Device),
+    /// Named sets of devices, and when their members may update.
+    #[command(subcommand)]
+    Group(group::Group),
     /// Makes and takes back the tokens that let devices in.
     #[command(subcommand)]
     EnrollmentToken(enrollment_token::EnrollmentToken),
+    /// Tells other programs of rollouts and attempts.
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
     /// Reads and verifies the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -58,8 +70,11 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Release(command) => command.run(&context).await,
         Command::Bundle(command) => command.run(&context),
         Command::Rollout(command) => command.run(&context).await,
+        Command::Template(command) => command.run(&context).await,
         Command::Device(command) => command.run(&context).await,
+        Command::Group(command) => command.run(&context).await,
         Command::EnrollmentToken(command) => command.run(&context).await,
+        Command::Webhook(command) => command.run(&context).await,
         Command::Audit(command) => command.run(&context).await,
         Command::Simulate(command) => command.run(&context).await,
     }

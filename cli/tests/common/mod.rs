@@ -39,6 +39,12 @@ pub struct World {
     pub devices: Devices,
     /// Rollouts, as their list and detail answer them.
     pub rollouts: Vec<Value>,
+    /// What was done to which rollout, with what body, in order.
+    pub steered: Vec<(usize, String, Value)>,
+    /// Refuses to make a rollout of this release.
+    pub refuses_release: Option<i64>,
+    /// Groups, as their list answers them.
+    pub groups: Vec<Value>,
     /// The newest audit event's actor.
     pub last_actor: String,
 }
@@ -81,6 +87,9 @@ impl House {
         let admin = publishing::routes()
             .route("/rollouts", post(create_rollout).get(list_rollouts))
             .route("/rollouts/{id}", get(rollout))
+            .route("/rollouts/{id}/{verb}", post(steer))
+            .route("/groups", get(groups))
+            .route("/groups/{name}", put(put_group))
             .route("/audit", get(audit))
             .layer(from_fn_with_state((), require_key));
         let app = axum::Router::new()
@@ -190,19 +199,59 @@ async fn require_key(State(()): State<()>, request: Request, next: Next) -> Resp
 
 async fn create_rollout(
     State(world): State<Shared>,
+    axum::extract::Query(making): axum::extract::Query<Value>,
     Json(spec): Json<Value>,
-) -> (StatusCode, Json<Value>) {
+) -> Answer<(StatusCode, Json<Value>)> {
+    if lock(&world).refuses_release.map(Value::from).as_ref() == Some(&spec["release"]) {
+        return Err(Refusal::new(ProblemCode::Conflict, "It was withdrawn."));
+    }
     let mut rollout = spec;
     let id = lock(&world).rollouts.len() + 1;
+    let state = match making["draft"].as_str() {
+        Some("true") => "draft",
+        _ => "running",
+    };
+    if let Some(template) = making["template"].as_str() {
+        rollout["phases"] = json!([{"name": template, "scope": {"kind": "share", "share": 100}}]);
+    }
     let more = json!({
-        "id": id, "state": "running", "state_reason": null, "current_phase": 0,
+        "id": id, "state": state, "state_reason": null, "current_phase": 0,
         "sampled_at": null, "created_at": "2026-03-01T08:00:00Z", "created_by": "key:test",
         "started_at": "2026-03-01T08:00:00Z", "finished_at": null,
     });
     let fields = rollout.as_object_mut().unwrap();
     fields.extend(more.as_object().unwrap().clone());
     lock(&world).rollouts.push(rollout.clone());
-    (StatusCode::CREATED, Json(rollout))
+    Ok((StatusCode::CREATED, Json(rollout)))
+}
+
+async fn steer(
+    State(world): State<Shared>,
+    axum::extract::Path((id, verb)): axum::extract::Path<(usize, String)>,
+    Json(body): Json<Value>,
+) -> Answer {
+    let mut world = lock(&world);
+    let state = match verb.as_str() {
+        "abort" => "aborted",
+        "roll-back" => "rolling_back",
+        "pause" => "paused",
+        _ => "running",
+    };
+    world.rollouts[id - 1]["state"] = json!(state);
+    world.rollouts[id - 1]["state_reason"] = body["reason"].clone();
+    world.steered.push((id, verb, body));
+    Ok(Json(world.rollouts[id - 1].clone()))
+}
+
+async fn groups(State(world): State<Shared>) -> Json<Value> {
+    Json(lock(&world).groups.clone().into())
+}
+
+async fn put_group(State(world): State<Shared>, Json(group): Json<Value>) -> Json<Value> {
+    let groups = &mut lock(&world).groups;
+    groups.retain(|other| other["name"] != group["name"]);
+    groups.push(group.clone());
+    Json(group)
 }
 
 /// Returns a rollout as its detail shows it.

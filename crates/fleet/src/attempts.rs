@@ -1,77 +1,30 @@
-//! Attempts: granted under the rollout's limit, moved by reports, counted in their phase.
+//! Attempts, as they are counted and read.
 
 use std::collections::HashMap;
 
-use otter_protocol::admin::{AttemptDetail, AttemptSummary, ChangeKind};
+use otter_protocol::admin::{AttemptDetail, AttemptSummary};
+use otter_protocol::attempt::AttemptPurpose;
 use otter_protocol::check_in::AttemptStep;
-use otter_protocol::device::Device;
-use otter_protocol::rollout::RolloutState;
 use otter_protocol::{
     AttemptId, AttemptReport, AttemptState, DeviceId, ReleaseId, RolloutId, Timestamp,
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait,
-    NotSet, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 
-use crate::database::{self, is_postgres};
-use crate::entity::{attempt, attempt_log, attempt_step, release, rollout, rollout_phase};
+use crate::actor::Actor;
+use crate::audit::{Happening, record};
+use crate::entity::{attempt, attempt_log, attempt_step, device, rollout, rollout_phase};
 use crate::error::{Error, Result};
 use crate::fleet::Fleet;
 
-/// A grant, or why there is none.
-#[derive(Debug)]
-pub(crate) enum Grant {
-    /// The attempt that now is under way, new or found.
-    Granted(Box<attempt::Model>),
-    /// As many are under way as may be.
-    Full,
-    /// The rollout doesn't offer any more.
-    Over,
-}
-
 impl Fleet {
-    /// Grants an attempt in one short transaction that holds the in-flight limit, however many servers there are.
-    pub(crate) async fn grant(
-        &self,
-        device: &Device,
-        rollout: RolloutId,
-        release: ReleaseId,
-        phase: u32,
-    ) -> Result<Grant> {
-        let tx = database::begin(self.db()).await?;
-        let mut query = rollout::Entity::find_by_id(rollout.0);
-        if is_postgres(tx.get_database_backend()) {
-            query = query.lock_exclusive();
-        }
-        let Some(row) = query.one(&tx).await? else {
-            return Ok(Grant::Over);
-        };
-        if row.state != RolloutState::Running.as_str() {
-            return Ok(Grant::Over);
-        }
-        if let Some(open) = open_attempt(&tx, &device.id).await? {
-            return Ok(Grant::Granted(Box::new(open)));
-        }
-        let spec = crate::rollouts::spec_of(&row)?;
-        let phases = rollout_phase::Entity::find()
-            .filter(rollout_phase::Column::RolloutId.eq(rollout.0))
-            .all(&tx)
-            .await?;
-        let under_way: i64 = phases.iter().map(|phase| phase.under_way).sum();
-        if spec
-            .max_in_flight
-            .is_some_and(|most| under_way >= i64::from(most))
-        {
-            return Ok(Grant::Full);
-        }
-        let granted = insert_attempt(&tx, device, &row, release, phase, self.now()).await?;
-        tx.commit().await?;
-        self.count_in_flight(rollout, |count| count.saturating_add(1));
-        self.changed(ChangeKind::Rollout, rollout);
-        self.changed(ChangeKind::Device, &device.id);
-        Ok(Grant::Granted(Box::new(granted)))
+    /// Counts an attempt's end in what is known here of its rollout's load.
+    pub(crate) fn attempt_ended(&self, row: &attempt::Model) {
+        let phase = u32::try_from(row.phase).unwrap_or(u32::MAX);
+        self.change_load(RolloutId(row.rollout_id), |load| load.end(phase));
     }
 
     /// Returns the newest attempt of each device named.
@@ -156,66 +109,16 @@ pub(crate) async fn open_attempt(
         .await?)
 }
 
-async fn insert_attempt(
-    tx: &DatabaseTransaction,
-    device: &Device,
-    rollout: &rollout::Model,
-    release: ReleaseId,
-    phase: u32,
-    now: Timestamp,
-) -> Result<attempt::Model> {
-    let release = release::Entity::find_by_id(release.0).one(tx).await?;
-    let release =
-        release.ok_or_else(|| Error::Corrupt(format!("rollout {} has no release", rollout.id)))?;
-    let phase = i32::try_from(phase).unwrap_or(i32::MAX);
-    let row = attempt::ActiveModel {
-        id: NotSet,
-        uuid: Set(uuid::Uuid::new_v4().to_string()),
-        device_id: Set(device.id.to_string()),
-        rollout_id: Set(rollout.id),
-        release_id: Set(release.id),
-        version: Set(release.version),
-        from_version: Set(device.version.to_string()),
-        phase: Set(phase),
-        state: Set(AttemptState::Offered.as_str().to_owned()),
-        progress: Set(None),
-        message: Set(None),
-        last_sequence: Set(0),
-        created_at: Set(now.0),
-        updated_at: Set(now.0),
-        finished_at: Set(None),
-    };
-    let row = attempt::Entity::insert(row).exec_with_returning(tx).await?;
-    rollout_phase::Entity::update_many()
-        .col_expr(
-            rollout_phase::Column::UnderWay,
-            Expr::col(rollout_phase::Column::UnderWay).add(1),
-        )
-        .filter(rollout_phase::Column::RolloutId.eq(rollout.id))
-        .filter(rollout_phase::Column::Position.eq(phase))
-        .exec(tx)
-        .await?;
-    rollout_phase::Entity::update_many()
-        .col_expr(
-            rollout_phase::Column::Waiting,
-            Expr::col(rollout_phase::Column::Waiting).sub(1),
-        )
-        .filter(rollout_phase::Column::RolloutId.eq(rollout.id))
-        .filter(rollout_phase::Column::Position.eq(phase))
-        .filter(rollout_phase::Column::Waiting.gt(0))
-        .exec(tx)
-        .await?;
-    Ok(row)
-}
-
-/// Counts an attempt's end in its phase, in the transaction that ends it.
+/// Ends an attempt: counts it in its phase and against its device, in the transaction that writes its end.
 pub(crate) async fn count_end(
     tx: &DatabaseTransaction,
     row: &attempt::Model,
     end: AttemptState,
+    now: Timestamp,
 ) -> Result<()> {
     use rollout_phase::Column;
     let column = match end {
+        AttemptState::Succeeded if purpose_of(row)? == AttemptPurpose::Step => Column::Stepped,
         AttemptState::Succeeded => Column::Succeeded,
         AttemptState::Failed => Column::Failed,
         AttemptState::RolledBack => Column::RolledBack,
@@ -229,7 +132,64 @@ pub(crate) async fn count_end(
         .filter(Column::Position.eq(row.phase))
         .exec(tx)
         .await?;
-    Ok(())
+    count_failures_in_row(tx, row, end, now).await
+}
+
+/// Counts how often a device failed in a row, and holds one that does so again and again.
+async fn count_failures_in_row(
+    tx: &DatabaseTransaction,
+    row: &attempt::Model,
+    end: AttemptState,
+    now: Timestamp,
+) -> Result<()> {
+    let Some(device) = device::Entity::find_by_id(&row.device_id).one(tx).await? else {
+        return Ok(());
+    };
+    let failures = match end {
+        AttemptState::Succeeded => 0,
+        end if end.is_failure() => device.failures_in_row.saturating_add(1),
+        _ => return Ok(()),
+    };
+    if failures == device.failures_in_row {
+        return Ok(());
+    }
+    let mut change = device::ActiveModel {
+        id: Set(device.id.clone()),
+        failures_in_row: Set(failures),
+        ..Default::default()
+    };
+    let limit = hold_after(tx, row.rollout_id).await?;
+    let holds = device.hold.is_none() && limit.is_some_and(|limit| failures >= limit);
+    if !holds {
+        device::Entity::update(change).exec(tx).await?;
+        return Ok(());
+    }
+    let reason = format!(
+        "It failed {failures} times in a row; the last was an attempt at {}.",
+        row.version
+    );
+    change.hold = Set(Some(reason.clone()));
+    // Counted anew once an operator lets it go.
+    change.failures_in_row = Set(0);
+    device::Entity::update(change).exec(tx).await?;
+    let happening = Happening::new(&Actor::Engine, "device.hold", "device", &device.id)
+        .after(serde_json::json!({ "hold": reason }));
+    record(tx, now, happening).await
+}
+
+/// Returns after how many failures in a row a rollout has a device held.
+async fn hold_after(tx: &DatabaseTransaction, rollout: i64) -> Result<Option<i32>> {
+    let row = rollout::Entity::find_by_id(rollout).one(tx).await?;
+    let spec = row.map(|row| crate::rollouts::spec_of(&row)).transpose()?;
+    Ok(spec
+        .and_then(|spec| spec.hold_after)
+        .and_then(|limit| i32::try_from(limit).ok()))
+}
+
+/// Reads what an attempt is for.
+pub(crate) fn purpose_of(row: &attempt::Model) -> Result<AttemptPurpose> {
+    AttemptPurpose::named(&row.purpose)
+        .ok_or_else(|| Error::Corrupt(format!("the purpose of attempt {}", row.id)))
 }
 
 /// Reads an attempt's row.
@@ -244,6 +204,8 @@ pub(crate) fn summary_of(row: attempt::Model) -> Result<AttemptSummary> {
         version: row.version.as_str().into(),
         from_version: row.from_version.as_str().into(),
         phase: u32::try_from(row.phase).map_err(|_| corrupt("the phase"))?,
+        purpose: purpose_of(&row)?,
+        unhealthy_at: row.unhealthy_at.map(Timestamp),
         state: AttemptState::named(&row.state).ok_or_else(|| corrupt("the state"))?,
         progress: row
             .progress

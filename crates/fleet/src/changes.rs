@@ -1,14 +1,17 @@
 //! What changed, for open pages and for the memory of this server and others.
 
-use otter_protocol::DeviceId;
+use std::collections::HashSet;
+
 use otter_protocol::admin::{Change, ChangeKind};
+use otter_protocol::{DeviceId, RolloutId};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use tokio::sync::broadcast;
 
 use crate::database::is_postgres;
-use crate::entity::{attempt, event, event_head};
+use crate::entity::{attempt, event, event_head, rollout};
 use crate::error::Result;
 use crate::fleet::Fleet;
+use crate::rollouts::{load_of, phases_of};
 
 /// How far behind its clock another server's write may become visible, in milliseconds.
 const OVERLAP_MS: i64 = 2_000;
@@ -52,7 +55,7 @@ impl Fleet {
             .limit(10_000)
             .all(self.db())
             .await?;
-        let mut plan_changed = false;
+        let (mut plan_changed, mut webhooks_changed) = (false, false);
         for row in &rows {
             followed.sequence = row.sequence;
             let kind = match row.subject_kind.as_str() {
@@ -71,6 +74,10 @@ impl Fleet {
                     }
                     ChangeKind::Group
                 }
+                "webhook" => {
+                    webhooks_changed = true;
+                    ChangeKind::Settings
+                }
                 _ => ChangeKind::Settings,
             };
             plan_changed |= matches!(
@@ -81,6 +88,9 @@ impl Fleet {
         }
         if plan_changed {
             self.renew_plan().await?;
+        }
+        if webhooks_changed {
+            self.renew_webhooks().await?;
         }
         if is_postgres(self.db().get_database_backend()) {
             self.follow_attempts(followed).await?;
@@ -102,6 +112,10 @@ impl Fleet {
             .into_tuple()
             .all(self.db())
             .await?;
+        let moved: HashSet<i64> = rows.iter().map(|(_, rollout, _)| *rollout).collect();
+        for rollout in moved {
+            self.refresh_load(RolloutId(rollout)).await?;
+        }
         for (device, rollout, updated_at) in rows {
             // Those within the overlap may have been told before; telling twice does no harm.
             if let Ok(id) = DeviceId::new(&device)
@@ -113,6 +127,17 @@ impl Fleet {
             self.changed(ChangeKind::Rollout, rollout);
         }
         followed.attempts_at = now;
+        Ok(())
+    }
+
+    /// Reads anew how much of a rollout is under way: another server began or ended some of it.
+    async fn refresh_load(&self, id: RolloutId) -> Result<()> {
+        let row = rollout::Entity::find_by_id(id.0).one(self.db()).await?;
+        let Some(row) = row else {
+            return Ok(());
+        };
+        let load = load_of(&phases_of(self.db(), &[id.0]).await?, row.next_grant_at);
+        self.change_load(id, |known| *known = load.clone());
         Ok(())
     }
 }

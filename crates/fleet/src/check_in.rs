@@ -6,16 +6,18 @@ use otter_protocol::admin::ChangeKind;
 use otter_protocol::check_in::{
     CheckIn, CheckInReply, Instruction, Offer, OfferedArtifact, Reason,
 };
+use otter_protocol::clock_off::{clock_off_sec, has_moved, notable};
 use otter_protocol::decision::Action;
 use otter_protocol::device::{Device, OpenAttempt};
-use otter_protocol::{AttemptId, Decision, Plan, ReleaseId, RolloutId, Timestamp, decide};
+use otter_protocol::rule::{Outcome, Rule};
+use otter_protocol::{AttemptId, Cohort, Decision, Plan, ReleaseId, RolloutId, Timestamp, decide};
 use rand::RngExt;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
-use crate::attempts::Grant;
 use crate::entity::{attempt, device};
 use crate::error::{Error, Result, is_duplicate};
 use crate::fleet::Fleet;
+use crate::grant::Grant;
 use crate::known_device::{KnownDevice, open_attempt_of};
 
 /// Most keys of metadata, and most bytes of a key or value.
@@ -34,18 +36,12 @@ impl Fleet {
         check_sizes(&check_in)?;
         let now = self.now();
         let claimed = check_in.attempt;
+        let clock_off_sec = check_in.at.map(|at| clock_off_sec(at, now));
         let known = self.take_report(known, check_in, now).await?;
         let plan = self.plan();
         let decision = decide(&known.device, &plan, now);
         let (instruction, reasons) = match &decision.action {
-            Action::Begin {
-                rollout,
-                release,
-                phase,
-            } => {
-                self.begin(&known, &plan, *rollout, *release, *phase)
-                    .await?
-            }
+            Action::Begin { rollout, .. } => self.begin(&known, &plan, *rollout).await?,
             Action::Continue { attempt, release } => {
                 let rollout = known.device.attempt.as_ref().map(|open| open.rollout);
                 (
@@ -61,10 +57,16 @@ impl Fleet {
                 None => (Instruction::Wait, reasons_of(&decision)),
             },
         };
-        let next_check_in_sec = self.next_check_in_sec(&instruction);
+        let come_back_at = match instruction {
+            Instruction::Wait => self.come_back_at(&known.device, &decision),
+            _ => None,
+        };
+        let next_check_in_sec = self.next_check_in_sec(&instruction, come_back_at, now);
         Ok(CheckInReply {
             instruction,
             next_check_in_sec,
+            come_back_at,
+            clock_off_sec: clock_off_sec.and_then(notable),
             server_time: now,
             reasons,
         })
@@ -80,13 +82,18 @@ impl Fleet {
         let device = &known.device;
         let conditions_changed = device.conditions != check_in.conditions;
         let conditions = conditions_changed.then(|| check_in.conditions.clone());
-        self.inner.presence.note(&device.id, now, conditions);
+        let clock_off = check_in.at.map(|at| clock_off_sec(at, now));
+        let clock_off = clock_off.filter(|off| has_moved(known.clock_off_sec, *off));
+        self.inner
+            .presence
+            .note(&device.id, now, conditions, clock_off);
         let identity_changed = device.version != check_in.version
             || device.bootloader_version != check_in.bootloader_version
             || device.metadata != check_in.metadata;
-        if !identity_changed && !conditions_changed {
+        if !identity_changed && !conditions_changed && clock_off.is_none() {
             return Ok(known.clone());
         }
+        let health_changed = device.conditions.is_healthy != check_in.conditions.is_healthy;
         let before = self.forgotten();
         let updated = Device {
             version: check_in.version,
@@ -100,10 +107,14 @@ impl Fleet {
                 .await?;
             self.changed(ChangeKind::Device, &updated.id);
         }
+        if health_changed {
+            self.note_health(&updated, now).await?;
+        }
         let known = Arc::new(KnownDevice {
             device: updated,
             token: known.token,
             as_of: known.as_of,
+            clock_off_sec: clock_off.map_or(known.clock_off_sec, notable),
         });
         self.remember(&known, before);
         Ok(known)
@@ -139,11 +150,9 @@ impl Fleet {
         known: &Arc<KnownDevice>,
         plan: &Plan,
         rollout: RolloutId,
-        release: ReleaseId,
-        phase: u32,
     ) -> Result<(Instruction, Vec<Reason>)> {
         let before = self.forgotten();
-        let grant = match self.grant(&known.device, rollout, release, phase).await {
+        let grant = match self.grant(&known.device, plan, rollout).await {
             // Another server was quicker; the device's next check-in finds the attempt.
             Err(Error::Database(error)) if is_duplicate(&error) => {
                 self.forget_device(&known.device.id);
@@ -153,14 +162,21 @@ impl Fleet {
         };
         match grant {
             Grant::Granted(row) => {
-                let (open, rollout) = open_attempt_of(&row)?;
+                let open = open_attempt_of(&row)?;
+                let rollout = Some(open.rollout);
                 let offer = self
-                    .offer_of(&known.device, plan, open.id, Some(rollout), open.release)
+                    .offer_of(&known.device, plan, open.id, rollout, open.release)
                     .await?;
                 self.remember(&with_attempt(known, Some(open), self.now()), before);
                 Ok((offer, vec![]))
             }
-            Grant::Full => Ok((Instruction::Wait, vec![])),
+            Grant::Refused(outcomes) => Ok((
+                Instruction::Wait,
+                outcomes
+                    .iter()
+                    .map(|outcome| reason_of(rollout, outcome))
+                    .collect(),
+            )),
             Grant::Over => {
                 self.renew_plan().await?;
                 Ok((Instruction::Wait, vec![]))
@@ -211,8 +227,32 @@ impl Fleet {
         uuid.ok_or_else(|| Error::Corrupt(format!("attempt {attempt} has no uuid")))
     }
 
-    /// Spreads check-ins by a tenth, so that a fleet that was started at once doesn't poll at once.
-    fn next_check_in_sec(&self, instruction: &Instruction) -> u32 {
+    /// Returns when a rollout that waits for nothing but its window may take the device. Each device has its own place in
+    /// the first interval after the opening, by its cohort, so that they come evenly.
+    fn come_back_at(&self, device: &Device, decision: &Decision) -> Option<Timestamp> {
+        let opens_at = decision
+            .considered
+            .iter()
+            .filter(|one| one.awaits())
+            .flat_map(|one| one.blockers())
+            .filter(|outcome| outcome.rule == Rule::WindowOpen)
+            .filter_map(Outcome::changes_at)
+            .min()?;
+        let interval_ms = i64::from(self.config().check_in_interval_sec) * 1000;
+        let place = Cohort::fixed(&device.id).as_percent() / 100.0;
+        // A part of the interval; casts of floats saturate.
+        let spread = (interval_ms as f64 * place) as i64;
+        Some(Timestamp(opens_at.0.saturating_add(spread)))
+    }
+
+    /// Spreads check-ins by a tenth, so that a fleet that was started at once doesn't poll at once. A device that is to
+    /// come back about within the interval comes then, not a moment before.
+    fn next_check_in_sec(
+        &self,
+        instruction: &Instruction,
+        come_back_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> u32 {
         let config = self.config();
         let sec = match instruction {
             Instruction::Wait => config.check_in_interval_sec,
@@ -220,6 +260,13 @@ impl Fleet {
                 config.busy_check_in_interval_sec
             }
         };
+        // Rounded up, so that it doesn't come a moment too early.
+        let until = come_back_at.map(|at| at.sec_since(now).saturating_add(1));
+        if let Some(until) = until.and_then(|until| u32::try_from(until).ok())
+            && until <= sec.saturating_add(sec / 10 + 1)
+        {
+            return until.max(1);
+        }
         let spread = f64::from(sec) * rand::rng().random_range(0.9..=1.1);
         // At most 1.1 times a number of 32 bits; casts of floats saturate.
         (spread.round() as u32).max(1)
@@ -239,6 +286,7 @@ pub(crate) fn with_attempt(
         },
         token: known.token,
         as_of,
+        clock_off_sec: known.clock_off_sec,
     })
 }
 
@@ -246,14 +294,19 @@ fn reasons_of(decision: &Decision) -> Vec<Reason> {
     let of_one = |one: &otter_protocol::decision::Consideration| {
         let rollout = one.rollout;
         one.blockers()
-            .map(move |outcome| Reason {
-                rollout,
-                rule: outcome.rule,
-                text: outcome.to_string(),
-            })
+            .map(move |outcome| reason_of(rollout, outcome))
             .collect::<Vec<_>>()
     };
     decision.considered.iter().flat_map(of_one).collect()
+}
+
+fn reason_of(rollout: RolloutId, outcome: &Outcome) -> Reason {
+    Reason {
+        rollout,
+        rule: outcome.rule,
+        text: outcome.to_string(),
+        until: outcome.changes_at(),
+    }
 }
 
 fn check_sizes(check_in: &CheckIn) -> Result<()> {

@@ -1,8 +1,9 @@
 //! How a fleet is set up.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
+use crate::database;
 
 /// How a fleet is set up.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct FleetConfig {
     pub busy_check_in_interval_sec: u32,
     /// Devices kept in memory.
     pub max_known_devices: u64,
+    /// Lets webhooks go to addresses that aren't public.
+    pub webhooks_allow_private: bool,
     /// What time it is.
     pub clock: Clock,
 }
@@ -33,7 +36,13 @@ impl FleetConfig {
             check_in_interval_sec: 60,
             busy_check_in_interval_sec: 10,
             max_known_devices: 1_000_000,
+            webhooks_allow_private: false,
             clock: Clock::System,
         }
+    }
+
+    /// Returns the database's file, where it is a SQLite one: such a database is one server's at a time.
+    pub fn sqlite_file(&self) -> Option<&Path> {
+        database::sqlite_file(&self.database_url)
     }
 }

@@ -33,12 +33,17 @@ pub(crate) async fn connect(url: &str) -> Result<DatabaseConnection> {
     Ok(Database::connect(options).await?)
 }
 
+/// Returns the file that the address of a SQLite database names; none where it is another database, or only in memory.
+pub(crate) fn sqlite_file(url: &str) -> Option<&Path> {
+    let path = url.strip_prefix("sqlite:")?.trim_start_matches("//");
+    let path = path.split('?').next().unwrap_or(path);
+    (path != ":memory:").then(|| Path::new(path))
+}
+
 /// Makes the folder of a SQLite file, and refuses addresses of other databases.
 fn connect_url(url: &str) -> Result<String> {
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        let path = path.trim_start_matches("//");
-        let path = path.split('?').next().unwrap_or(path);
-        if let Some(folder) = Path::new(path).parent().filter(|_| path != ":memory:") {
+    if url.starts_with("sqlite:") {
+        if let Some(folder) = sqlite_file(url).and_then(Path::parent) {
             std::fs::create_dir_all(folder)?;
         }
         return Ok(url.to_owned());

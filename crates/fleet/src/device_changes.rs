@@ -2,7 +2,7 @@
 
 use otter_protocol::admin::DevicePatch;
 use otter_protocol::device::{DeviceState, Pairs};
-use otter_protocol::{AttemptState, DeviceId, GroupName, ProblemCode, RolloutId, Timestamp};
+use otter_protocol::{AttemptState, DeviceId, GroupName, ProblemCode, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DatabaseTransaction, EntityTrait};
 use serde_json::{Map, Value, json};
@@ -20,7 +20,7 @@ use crate::text::check_text;
 /// Most labels of a device, and most bytes of a key and of a value.
 const MAX_LABELS: (usize, usize, usize) = (64, 64, 256);
 /// Most bytes of an operator's reason to hold a device.
-const MAX_HOLD: usize = 500;
+pub(crate) const MAX_HOLD: usize = 500;
 
 /// Reads a device to change it.
 pub(crate) async fn locked_device(
@@ -79,7 +79,8 @@ pub(crate) async fn patched(
     Ok(is_changed.then_some(row))
 }
 
-fn check_labels(labels: &Pairs) -> Result<()> {
+/// Checks labels that an operator gives.
+pub(crate) fn check_labels(labels: &Pairs) -> Result<()> {
     let (most, key_bytes, value_bytes) = MAX_LABELS;
     if labels.len() > most {
         return Err(Error::invalid(
@@ -127,7 +128,7 @@ pub(crate) async fn record_patch(
     audit::record(tx, now, happening.before(was).after(is)).await
 }
 
-/// Moves a device to another state; `None` where it is there already, else the rollout that it was at.
+/// Moves a device to another state; `None` where it is there already, else the attempt that this ended.
 pub(crate) async fn set_state(
     tx: &DatabaseTransaction,
     actor: &Actor,
@@ -135,7 +136,7 @@ pub(crate) async fn set_state(
     to: DeviceState,
     reason: &str,
     now: Timestamp,
-) -> Result<Option<Option<RolloutId>>> {
+) -> Result<Option<Option<attempt::Model>>> {
     let from = DeviceState::named(&before.state)
         .ok_or_else(|| Error::Corrupt(format!("the state of device {}", before.id)))?;
     let action = match (from, to) {
@@ -161,7 +162,7 @@ pub(crate) async fn set_state(
         ..Default::default()
     };
     device::Entity::update(row).exec(tx).await?;
-    let rollout = if to == DeviceState::Accepted {
+    let ended = if to == DeviceState::Accepted {
         None
     } else {
         end_attempt(tx, before, now).await?
@@ -174,7 +175,7 @@ pub(crate) async fn set_state(
         .before(json!({ "state": from }))
         .after(after);
     audit::record(tx, now, happening).await?;
-    Ok(Some(rollout))
+    Ok(Some(ended))
 }
 
 /// Ends the attempt of a device that leaves: it counts in no rate.
@@ -182,7 +183,7 @@ async fn end_attempt(
     tx: &DatabaseTransaction,
     device: &device::Model,
     now: Timestamp,
-) -> Result<Option<RolloutId>> {
+) -> Result<Option<attempt::Model>> {
     let corrupt = |error| Error::Corrupt(format!("the id of device {}: {error}", device.id));
     let id = DeviceId::new(&device.id).map_err(corrupt)?;
     let Some(open) = open_attempt(tx, &id).await? else {
@@ -197,6 +198,6 @@ async fn end_attempt(
         ..Default::default()
     };
     attempt::Entity::update(row).exec(tx).await?;
-    count_end(tx, &open, AttemptState::Cancelled).await?;
-    Ok(Some(RolloutId(open.rollout_id)))
+    count_end(tx, &open, AttemptState::Cancelled, now).await?;
+    Ok(Some(open))
 }

@@ -6,47 +6,42 @@ use otter_protocol::admin::{
     AttemptDetail, AttemptSummary, ChangeKind, DeviceDetail, DeviceFilter, DevicePatch,
     DeviceSummary, Page,
 };
+use otter_protocol::clock_off::notable;
 use otter_protocol::decision::Decision;
 use otter_protocol::device::{Device, DeviceState, Pairs};
-use otter_protocol::{DeviceId, GroupName, Model, RolloutId, Sha256Digest, Timestamp, decide};
-use sea_orm::sea_query::{Expr, ExprTrait, Func};
-use sea_orm::{
-    ColumnTrait, DatabaseBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-};
+use otter_protocol::{AttemptState, DeviceId, Model, RolloutId, Sha256Digest, Timestamp, decide};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::actor::Actor;
-use crate::database::{self, is_postgres};
+use crate::database;
 use crate::device_changes::{locked_device, patched, record_patch, set_state};
+use crate::device_search::{self, Found};
 use crate::entity::{device, rollout};
 use crate::error::{Error, Result};
-use crate::fleet::{Fleet, page};
+use crate::fleet::Fleet;
 use crate::known_device::device_of;
 use crate::text::check_text;
+use crate::webhooks::Notice;
 
 /// Most attempts in a device's story.
 const MAX_ATTEMPTS: u64 = 50;
 
 impl Fleet {
-    /// Lists devices by id, a page at a time.
+    /// Lists devices by id, a page at a time; of a search those first whose id begins with what is searched for. A page may be
+    /// short, and still have a next.
     pub async fn devices(&self, filter: &DeviceFilter) -> Result<Page<DeviceSummary>> {
-        let limit = u64::from(filter.limit.unwrap_or(50).clamp(1, 500));
-        let query = filtered(filter, self.db().get_database_backend());
-        let rows = query
-            .order_by_asc(device::Column::Id)
-            .limit(limit + 1)
-            .all(self.db())
-            .await?;
+        let limit = filter.limit.unwrap_or(50).clamp(1, 500);
+        let Found { rows, next } = device_search::page(self.db(), filter, limit as usize).await?;
         let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
-        let attempts = self.latest_attempts(&ids).await?;
-        page(
-            rows,
-            limit,
-            |row| row.id.clone(),
-            |row| {
-                let attempt = attempts.get(&row.id).cloned();
-                self.summary(row, attempt)
-            },
-        )
+        let mut attempts = self.latest_attempts(&ids).await?;
+        let summaries = rows.into_iter().map(|row| {
+            let attempt = attempts.remove(&row.id);
+            self.summary(row, attempt)
+        });
+        Ok(Page {
+            items: summaries.collect::<Result<_>>()?,
+            next,
+        })
     }
 
     /// Returns a device with its story, and why it updates or doesn't.
@@ -60,7 +55,12 @@ impl Fleet {
         let attempts = self.attempts_of_device(id, MAX_ATTEMPTS).await?;
         let rollout_names = self.rollout_names(&decision, &attempts).await?;
         let newest = attempts.first().map(|attempt| attempt.summary.clone());
+        let clock_off_sec = match self.inner.presence.unwritten_clock(id) {
+            Some(off) => notable(off),
+            None => row.clock_off_sec,
+        };
         Ok(DeviceDetail {
+            clock_off_sec,
             fingerprint: fingerprint_of(&row)?,
             summary: self.summary(row, newest)?,
             metadata: device.metadata,
@@ -122,17 +122,14 @@ impl Fleet {
 
     /// Returns the models that devices have said, in order.
     pub async fn models(&self) -> Result<Vec<Model>> {
-        let models: Vec<String> = device::Entity::find()
-            .select_only()
-            .column(device::Column::Model)
-            .distinct()
-            .into_tuple()
-            .all(self.db())
-            .await?;
         let model = |text| {
             Model::new(text).map_err(|error| Error::Corrupt(format!("a device's model: {error}")))
         };
-        let mut models = models.into_iter().map(model).collect::<Result<Vec<_>>>()?;
+        let mut models = device_search::models(self.db())
+            .await?
+            .into_iter()
+            .map(model)
+            .collect::<Result<Vec<_>>>()?;
         models.sort();
         Ok(models)
     }
@@ -147,11 +144,14 @@ impl Fleet {
         check_text("reason", reason, 1000)?;
         let tx = database::begin(self.db()).await?;
         let before = locked_device(&tx, id).await?;
-        if let Some(rollout) = set_state(&tx, actor, &before, to, reason, self.now()).await? {
+        if let Some(ended) = set_state(&tx, actor, &before, to, reason, self.now()).await? {
+            let notice = ended.as_ref();
+            let notice = notice.map(|row| Notice::attempt(row, AttemptState::Cancelled));
+            self.announce(&tx, notice.as_slice()).await?;
             tx.commit().await?;
             self.device_changed(id);
-            if let Some(rollout) = rollout {
-                self.rollout_changed(rollout).await?;
+            if let Some(ended) = ended {
+                self.rollout_changed(RolloutId(ended.rollout_id)).await?;
             }
         } else {
             tx.rollback().await?;
@@ -233,43 +233,14 @@ impl Fleet {
     }
 }
 
-fn filtered(filter: &DeviceFilter, backend: DatabaseBackend) -> Select<device::Entity> {
-    let mut query = device::Entity::find();
-    if let Some(search) = filter.search.as_deref().filter(|search| !search.is_empty()) {
-        // A search for a part, not a pattern: no character means anything else.
-        let position = if is_postgres(backend) {
-            "strpos"
-        } else {
-            "instr"
-        };
-        let lower = |text: Expr| Expr::from(Func::lower(text));
-        let place = Func::cust(position)
-            .arg(lower(Expr::col(device::Column::Id)))
-            .arg(lower(Expr::val(search)));
-        query = query.filter(Expr::from(place).gt(0));
+/// Returns the SHA-256 of a device's key; `None` where it was registered without one and hasn't enrolled yet.
+pub(crate) fn fingerprint_of(row: &device::Model) -> Result<Option<Sha256Digest>> {
+    if row.public_key.is_empty() {
+        return Ok(None);
     }
-    if let Some(model) = &filter.model {
-        query = query.filter(device::Column::Model.eq(model.as_str()));
-    }
-    if let Some(version) = &filter.version {
-        query = query.filter(device::Column::Version.eq(version.as_str()));
-    }
-    if let Some(state) = filter.state {
-        query = query.filter(device::Column::State.eq(state.as_str()));
-    }
-    if let Some(group) = filter.group.as_ref().map(GroupName::as_str) {
-        query = query.filter(device::Column::GroupName.eq(group));
-    }
-    if let Some(cursor) = &filter.cursor {
-        query = query.filter(device::Column::Id.gt(cursor.as_str()));
-    }
-    query
-}
-
-fn fingerprint_of(row: &device::Model) -> Result<Sha256Digest> {
     let key = hex::decode(&row.public_key)
         .map_err(|_| Error::Corrupt(format!("the key of device {}", row.id)))?;
-    Ok(Sha256Digest::of(&key))
+    Ok(Some(Sha256Digest::of(&key)))
 }
 
 /// Reads pairs as the database keeps them.

@@ -7,11 +7,13 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Result;
 use crate::fleet::Fleet;
 
+mod evaluations;
 mod gates;
 mod silence;
 mod waiting;
 
-pub(crate) use waiting::WaitingCounts;
+pub(crate) use evaluations::Evaluations;
+pub(crate) use waiting::{WaitingCounts, takes_so_many};
 
 /// How often the engine looks, where nothing wakes it before.
 const TICK: Duration = Duration::from_secs(1);

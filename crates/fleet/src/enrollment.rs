@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::actor::Actor;
 use crate::audit::{self, Happening};
 use crate::database::{self, locked};
+use crate::devices::fingerprint_of;
 use crate::enrollment_tokens::{count_use, find_token, refusal_of};
 use crate::entity::{device, enrollment_token};
 use crate::error::{Error, Result, is_duplicate};
@@ -32,7 +33,8 @@ impl Fleet {
     /// Lets a device in, or notes that it waits for an operator.
     ///
     /// The proof must verify (`unauthenticated`). A device that comes again with its own key gets a new token (the old one
-    /// ends); with another key it is refused (`conflict`) and nothing changes.
+    /// ends); with another key it is refused (`conflict`) and nothing changes. One that was registered without a key takes
+    /// its first with an enrollment token.
     pub async fn enroll(&self, request: &EnrollRequest) -> Result<EnrollReply> {
         let applicant = Applicant::of(request)?;
         // Looked at without a lock first: most who are refused, and all who wait, write nothing.
@@ -153,9 +155,20 @@ impl<'a> Applicant<'a> {
         now: Timestamp,
     ) -> Result<Verdict> {
         let state = known.map(|known| self.state_of(known)).transpose()?;
+        let has_key = known.is_some_and(|known| !known.public_key.is_empty());
         match state {
             // Its key is enough; the token it came with at first may be used up by now.
-            Some(DeviceState::Accepted) => return Ok(Verdict::Accept { by_token: false }),
+            Some(DeviceState::Accepted) if has_key => {
+                return Ok(Verdict::Accept { by_token: false });
+            }
+            // Nobody could tell whether a key that waits here is the registered device's.
+            Some(DeviceState::Accepted) if self.request.enrollment_token.is_none() => {
+                let detail = format!(
+                    "The device `{}` is registered without a key; enroll it with an enrollment token.",
+                    self.request.id
+                );
+                return Err(Error::problem(ProblemCode::Unauthenticated, detail));
+            }
             Some(state @ (DeviceState::Revoked | DeviceState::Decommissioned)) => {
                 let detail = format!(
                     "The device `{}` is {}; it can't enroll again.",
@@ -164,7 +177,7 @@ impl<'a> Applicant<'a> {
                 );
                 return Err(Error::problem(ProblemCode::Forbidden, detail));
             }
-            Some(DeviceState::Pending) | None => {}
+            Some(DeviceState::Pending | DeviceState::Accepted) | None => {}
         }
         if self.request.enrollment_token.is_none() {
             return Ok(if known.is_some() {
@@ -179,9 +192,9 @@ impl<'a> Applicant<'a> {
         }
     }
 
-    /// Returns a known device's state, where it has this key.
+    /// Returns a known device's state, where it has this key, or none yet.
     fn state_of(&self, known: &device::Model) -> Result<DeviceState> {
-        if known.public_key != self.public_key {
+        if !known.public_key.is_empty() && known.public_key != self.public_key {
             let detail = format!(
                 "A device `{}` is enrolled with another key. Give this one another id, or decommission the other.",
                 self.request.id
@@ -261,10 +274,11 @@ async fn write(
         updated_at: Set(now.0),
         ..Default::default()
     };
-    let group = enrollment_token.and_then(|token| token.group_name.clone());
-    if group.is_some() || known.is_none() {
-        row.group_name = Set(group.clone());
-    }
+    // A group that it was put in by name goes before the one that the token puts everybody in.
+    let own_group = known.and_then(|known| known.group_name.clone());
+    let group = own_group.or_else(|| enrollment_token?.group_name.clone());
+    row.group_name = Set(group.clone());
+    row.public_key = Set(applicant.public_key.clone());
     if known.is_none_or(|known| known.token_hash.is_none()) {
         // Later the check-in says what it runs; here it counts only until the first.
         row.version = Set(request.version.as_str().to_owned());
@@ -278,7 +292,6 @@ async fn write(
         None => {
             row.labels = Set("{}".to_owned());
             row.conditions = Set("{}".to_owned());
-            row.public_key = Set(applicant.public_key.clone());
             device::Entity::insert(row)
                 .exec_without_returning(tx)
                 .await?;
@@ -289,21 +302,21 @@ async fn write(
         Happening::new(&actor, "device.enroll", "device", &request.id).after(json!({
             "state": state,
             "model": request.model,
-            "group": group.or_else(|| known.and_then(|known| known.group_name.clone())),
+            "group": group,
             "fingerprint": applicant.fingerprint,
             "enrollment_token": enrollment_token.map(|token| token.id),
         }));
     if let Some(known) = known {
-        happening = happening.before(facts_of(known, applicant));
+        happening = happening.before(facts_of(known));
     }
     audit::record(tx, now, happening).await
 }
 
-fn facts_of(known: &device::Model, applicant: &Applicant<'_>) -> Value {
+fn facts_of(known: &device::Model) -> Value {
     json!({
         "state": known.state,
         "model": known.model,
         "group": known.group_name,
-        "fingerprint": applicant.fingerprint,
+        "fingerprint": fingerprint_of(known).ok(),
     })
 }

@@ -13,12 +13,13 @@ use tokio::sync::{Mutex, Notify, broadcast};
 use crate::artifacts::prepare_store;
 use crate::config::FleetConfig;
 use crate::database;
-use crate::engine::WaitingCounts;
+use crate::engine::{Evaluations, WaitingCounts};
 use crate::error::Result;
 use crate::known_device::KnownDevices;
 use crate::passwords::Passwords;
 use crate::presence::Presence;
 use crate::trust_files::TrustFiles;
+use crate::webhooks::Listeners;
 
 /// Changes that an open page may be behind before it has to look at everything anew.
 const CHANGES_KEPT: usize = 1024;
@@ -36,15 +37,20 @@ pub(crate) struct Inner {
     pub(crate) plan: ArcSwap<Plan>,
     /// One renewal of the plan at a time, so that an older one never replaces a newer one.
     pub(crate) plan_renewal: Mutex<()>,
+    /// One look at the whole fleet for a person at a time: the rest of the machine is for devices.
+    pub(crate) preview_turn: Mutex<()>,
     pub(crate) known: KnownDevices,
     pub(crate) presence: Presence,
     pub(crate) changes: broadcast::Sender<Change>,
     /// When which rollout's devices were counted.
     pub(crate) waiting: WaitingCounts,
+    /// What gates said last.
+    pub(crate) evaluations: Evaluations,
     /// Wakes the engine before its time.
     pub(crate) engine_wake: Notify,
     pub(crate) passwords: Passwords,
     pub(crate) trust_files: TrustFiles,
+    pub(crate) webhooks: Listeners,
     /// This server's name in leases.
     pub(crate) holder: String,
 }
@@ -73,19 +79,24 @@ impl Fleet {
             statements,
             plan: ArcSwap::default(),
             plan_renewal: Mutex::new(()),
+            preview_turn: Mutex::new(()),
             presence: Presence::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
             waiting: WaitingCounts::default(),
+            evaluations: Evaluations::default(),
             engine_wake: Notify::new(),
             passwords: Passwords::default(),
             trust_files: TrustFiles::default(),
+            webhooks: Listeners::default(),
             holder: uuid::Uuid::new_v4().to_string(),
         };
         let fleet = Self {
             inner: Arc::new(inner),
         };
         fleet.ensure_rings().await?;
+        fleet.ensure_rings_template().await?;
         fleet.renew_plan().await?;
+        fleet.renew_webhooks().await?;
         Ok(fleet)
     }
 

@@ -32,6 +32,11 @@ impl Fleet {
     /// Makes a group, or changes the one of that name.
     pub async fn put_group(&self, actor: &Actor, group: &Group) -> Result<Group> {
         check_text("description", &group.description, 1000)?;
+        if let Some(window) = &group.window {
+            window
+                .check()
+                .map_err(|error| Error::invalid("window", error.to_string()))?;
+        }
         let tx = database::begin(self.db()).await?;
         let row = locked(&tx, group::Entity::find_by_id(group.name.as_str()))
             .one(&tx)
@@ -91,6 +96,7 @@ impl Fleet {
                 name,
                 description: "A ring: devices that go at the same time.".into(),
                 selector: None,
+                window: None,
             };
             let tx = database::begin(self.db()).await?;
             write(&tx, &group, self.now().0).await?;
@@ -119,14 +125,21 @@ pub(crate) async fn check_group(
 }
 
 async fn write(tx: &DatabaseTransaction, group: &Group, now: i64) -> Result<()> {
+    let window = group.window.as_ref().map(serde_json::to_string).transpose();
+    let window = window.map_err(|error| Error::Corrupt(error.to_string()))?;
     let row = group::ActiveModel {
         name: Set(group.name.to_string()),
         description: Set(group.description.clone()),
         selector: Set(group.selector.clone().map(String::from)),
+        update_window: Set(window),
         created_at: Set(now),
     };
     let update = OnConflict::column(group::Column::Name)
-        .update_columns([group::Column::Description, group::Column::Selector])
+        .update_columns([
+            group::Column::Description,
+            group::Column::Selector,
+            group::Column::UpdateWindow,
+        ])
         .to_owned();
     group::Entity::insert(row)
         .on_conflict(update)
@@ -150,7 +163,10 @@ async fn refuse_while_in_use(tx: &DatabaseTransaction, name: &GroupName) -> Resu
         let in_audience = matches!(&spec.audience, Audience::Group { group } if group == name);
         let in_phase =
             |phase: &PhaseScope| matches!(phase, PhaseScope::Group { group } if group == name);
-        if in_audience || spec.phases.iter().any(|phase| in_phase(&phase.scope)) {
+        if in_audience
+            || spec.exclude.groups.contains(name)
+            || spec.phases.iter().any(|phase| in_phase(&phase.scope))
+        {
             let detail = format!(
                 "Rollout {} (`{}`) goes to this group; abort it first, or wait.",
                 row.id, row.name
@@ -199,6 +215,12 @@ fn group_of(row: group::Model) -> Result<Group> {
             .map(str::parse)
             .transpose()
             .map_err(|error| corrupt(format!("{error}")))?,
+        window: row
+            .update_window
+            .as_deref()
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|error| corrupt(error.to_string()))?,
         description: row.description,
     })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::sync::Cache;
+use otter_protocol::attempt::AttemptPurpose;
 use otter_protocol::device::{Conditions, Device, DeviceState, OpenAttempt, PastAttempts};
 use otter_protocol::{
     AttemptId, AttemptState, DeviceId, GroupName, Model, ProblemCode, ReleaseId, RolloutId,
@@ -13,6 +14,7 @@ use otter_protocol::{
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde::de::DeserializeOwned;
 
+use crate::attempts::purpose_of;
 use crate::entity::{attempt, device};
 use crate::error::{Error, Result};
 use crate::fleet::Fleet;
@@ -26,6 +28,8 @@ pub struct KnownDevice {
     pub(crate) token: Sha256Digest,
     /// When it was read from the database, or written to it.
     pub(crate) as_of: Timestamp,
+    /// How far its clock was off when that was noted last.
+    pub(crate) clock_off_sec: Option<i64>,
 }
 
 /// The devices in memory.
@@ -72,6 +76,7 @@ impl Fleet {
             return Err(Error::problem(ProblemCode::Unauthenticated, detail));
         };
         let known = Arc::new(KnownDevice {
+            clock_off_sec: row.clock_off_sec,
             device: self.load_device(row).await?,
             token: hash,
             as_of,
@@ -122,33 +127,74 @@ impl Fleet {
             .await?;
         let mut device = device_of(row)?;
         for row in rows {
-            let (open, rollout) = open_attempt_of(&row)?;
-            if !open.state.is_finished() {
+            let open = open_attempt_of(&row)?;
+            if open.state.is_finished() {
+                let past = device.past.entry(open.rollout).or_default();
+                let finished = FinishedAttempt {
+                    at: Timestamp(row.finished_at.unwrap_or(row.updated_at)),
+                    phase: row.phase,
+                    from_version: &row.from_version,
+                    attempt: open,
+                };
+                add_finished(past, &finished)?;
+            } else {
                 device.attempt = Some(open);
-                continue;
             }
-            let past: &mut PastAttempts = device.past.entry(rollout).or_default();
-            past.failures += u32::from(open.state.is_failure());
-            past.last = Some(open.state);
         }
         Ok(device)
     }
 }
 
 /// Reads an attempt as the decision sees it.
-pub(crate) fn open_attempt_of(row: &attempt::Model) -> Result<(OpenAttempt, RolloutId)> {
+pub(crate) fn open_attempt_of(row: &attempt::Model) -> Result<OpenAttempt> {
     let state = AttemptState::named(&row.state)
         .ok_or_else(|| Error::Corrupt(format!("the state of attempt {}", row.id)))?;
-    let rollout = RolloutId(row.rollout_id);
-    Ok((
-        OpenAttempt {
-            id: AttemptId(row.id),
-            rollout,
-            release: ReleaseId(row.release_id),
-            state,
-        },
-        rollout,
-    ))
+    Ok(OpenAttempt {
+        id: AttemptId(row.id),
+        rollout: RolloutId(row.rollout_id),
+        release: ReleaseId(row.release_id),
+        purpose: purpose_of(row)?,
+        state,
+    })
+}
+
+/// An attempt that came to its end, as its device's story keeps it.
+#[derive(Debug)]
+pub(crate) struct FinishedAttempt<'a> {
+    /// The attempt.
+    pub(crate) attempt: OpenAttempt,
+    /// When it ended.
+    pub(crate) at: Timestamp,
+    /// The phase in which it began.
+    pub(crate) phase: i32,
+    /// What the device ran when it began.
+    pub(crate) from_version: &'a str,
+}
+
+/// Adds a finished attempt to those of its device at its rollout; they come in the order in which they began.
+pub(crate) fn add_finished(past: &mut PastAttempts, finished: &FinishedAttempt<'_>) -> Result<()> {
+    let FinishedAttempt { attempt, at, .. } = finished;
+    if attempt.purpose == AttemptPurpose::RollBack {
+        past.back.add(attempt.id, attempt.state, *at);
+        return Ok(());
+    }
+    past.forth.add(attempt.id, attempt.state, *at);
+    if past.phase.is_none() {
+        let phase = u32::try_from(finished.phase);
+        past.phase = Some(
+            phase.map_err(|_| Error::Corrupt(format!("the phase of attempt {}", attempt.id)))?,
+        );
+    }
+    // By way of another release it is what ran before the first of them.
+    let is_brought =
+        attempt.purpose == AttemptPurpose::Update && attempt.state == AttemptState::Succeeded;
+    if past.began_from.is_none() {
+        past.began_from = Some(finished.from_version.into());
+    }
+    if is_brought {
+        past.former = past.began_from.clone();
+    }
+    Ok(())
 }
 
 /// Reads a device's row, without its attempts.
@@ -160,6 +206,7 @@ pub(crate) fn device_of(row: device::Model) -> Result<Device> {
         version: row.version.as_str().into(),
         bootloader_version: row.bootloader_version.as_deref().map(Into::into),
         state: DeviceState::named(&row.state).ok_or_else(|| corrupt("the state"))?,
+        enrolled_at: Timestamp(row.enrolled_at),
         group: row
             .group_name
             .as_ref()

@@ -1,8 +1,9 @@
 //! Periodic work is one server's at a time: the one that holds its lease in the database.
 
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement};
 
 use crate::database::is_postgres;
+use crate::entity::lease;
 use crate::error::Result;
 use crate::fleet::Fleet;
 
@@ -33,16 +34,48 @@ impl Fleet {
         Ok(result.rows_affected() > 0)
     }
 
+    /// Takes every lease from the servers that held them, so that their work needn't wait for the leases' end.
+    ///
+    /// Only for a server that knows itself to be the database's only one, such as the one that has a SQLite database to
+    /// itself: what holds a lease there has died.
+    pub async fn take_over_leases(&self) -> Result<()> {
+        lease::Entity::delete_many()
+            .filter(lease::Column::Holder.ne(&self.inner.holder))
+            .exec(self.db())
+            .await?;
+        Ok(())
+    }
+
     /// Gives up a lease, so that another server needn't wait for its end.
     pub(crate) async fn release_lease(&self, name: &str) -> Result<()> {
-        use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
-
-        use crate::entity::lease;
         lease::Entity::delete_many()
             .filter(lease::Column::Name.eq(name))
             .filter(lease::Column::Holder.eq(&self.inner.holder))
             .exec(self.db())
             .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Fleet, FleetConfig};
+
+    #[tokio::test]
+    async fn a_lease_is_kept_from_others_until_the_only_server_takes_it_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/otter.db", folder.path().display());
+        let open = async || {
+            let config = FleetConfig::new(&url, folder.path().join("artifacts"));
+            Fleet::open(config).await.unwrap()
+        };
+        let killed = open().await;
+        assert!(killed.hold_lease("engine", 3600).await.unwrap());
+        let next = open().await;
+        assert!(!next.hold_lease("engine", 3600).await.unwrap());
+        next.take_over_leases().await.unwrap();
+        assert!(next.hold_lease("engine", 3600).await.unwrap());
+        next.take_over_leases().await.unwrap();
+        assert!(!killed.hold_lease("engine", 3600).await.unwrap());
     }
 }

@@ -10,12 +10,14 @@
 //! | `database`, `entity` | connections, transactions, tables |
 //! | `audit` | the hash-chained log of events |
 //! | `presence`, `known_device` | devices in memory: last seen, and what the decision needs |
-//! | `check_in`, `attempts`, `reports` | the device's side of an update |
-//! | `devices`, `device_changes`, `enrollment`, `enrollment_tokens`, `groups` | the registry |
+//! | `check_in`, `grant`, `attempts`, `reports`, `health` | the device's side of an update |
+//! | `devices`, `device_search`, `device_changes`, `import`, `enrollment`, `enrollment_tokens`, `groups` | the registry |
 //! | `artifacts`, `incoming`, `releases` | bytes and versions |
 //! | `trust`, `trust_files`, `online_keys`, `publication` | signatures, and what they publish |
-//! | `rollouts`, `engine`, `plan` | phases, gates, and what is under way |
+//! | `rollouts`, `templates`, `engine`, `plan`, `scan` | phases, gates, what is under way, and whom it is for |
 //! | `people`, `passwords`, `api_keys`, `sessions`, `secret`, `text` | who may do what |
+//! | `webhooks` | who hears of rollouts, what of, and what is still to be sent |
+//! | `comparison` | which release does better |
 //! | `overview`, `changes`, `leases` | the dashboard's first page, live changes, one server at a time |
 
 mod actor;
@@ -26,9 +28,11 @@ mod audit;
 mod changes;
 mod check_in;
 mod clock;
+mod comparison;
 mod config;
 mod database;
 mod device_changes;
+mod device_search;
 mod devices;
 mod engine;
 mod enrollment;
@@ -36,7 +40,10 @@ mod enrollment_tokens;
 mod entity;
 mod error;
 mod fleet;
+mod grant;
 mod groups;
+mod health;
+mod import;
 mod incoming;
 mod known_device;
 mod leases;
@@ -46,15 +53,19 @@ mod passwords;
 mod people;
 mod plan;
 mod presence;
+mod preview;
 mod publication;
 mod releases;
 mod reports;
 mod rollouts;
+mod scan;
 mod secret;
 mod sessions;
+mod templates;
 mod text;
 mod trust;
 mod trust_files;
+mod webhooks;
 
 pub use actor::Actor;
 pub use api_keys::ApiCaller;
@@ -66,3 +77,6 @@ pub use fleet::Fleet;
 pub use known_device::KnownDevice;
 pub use people::Person;
 pub use sessions::StoredSession;
+pub use webhooks::{
+    DueDelivery, TriedDelivery, WebhookQueue, WebhookSecret, is_public as is_public_address,
+};

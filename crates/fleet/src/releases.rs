@@ -22,6 +22,7 @@ use crate::error::{Error, Result, is_duplicate};
 use crate::fleet::Fleet;
 use crate::rollouts::abort_rollouts_of;
 use crate::text::check_text;
+use crate::webhooks::Notice;
 
 /// Most bytes of a version.
 const MAX_VERSION: usize = 100;
@@ -129,6 +130,8 @@ impl Fleet {
         audit::record(&tx, now, happening).await?;
         let why = format!("release {} was withdrawn", before.version);
         let aborted = abort_rollouts_of(&tx, actor, id, now, &why).await?;
+        let notices = aborted.iter().map(|id| Notice::rollout(*id, "aborted"));
+        self.announce(&tx, &notices.collect::<Vec<_>>()).await?;
         tx.commit().await?;
         self.renew_plan().await?;
         self.changed(ChangeKind::Release, id);

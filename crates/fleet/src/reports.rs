@@ -3,7 +3,7 @@
 use otter_protocol::admin::ChangeKind;
 use otter_protocol::attempt::Effect;
 use otter_protocol::check_in::ReportReply;
-use otter_protocol::{AttemptId, AttemptReport, AttemptState, DeviceId, RolloutId, Timestamp};
+use otter_protocol::{AttemptId, AttemptReport, AttemptState, DeviceId, Timestamp};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
@@ -16,6 +16,7 @@ use crate::entity::{attempt, attempt_log, attempt_step, device};
 use crate::error::{Error, Result};
 use crate::fleet::Fleet;
 use crate::known_device::KnownDevice;
+use crate::webhooks::Notice;
 
 /// Most bytes kept of a report's message; the rest is in the attempt's log.
 const MAX_MESSAGE: usize = 4096;
@@ -52,14 +53,18 @@ impl Fleet {
             write_version(&tx, &known.device.id, &row.version, now).await?;
         }
         if report.state.is_finished() {
-            count_end(&tx, &row, report.state).await?;
+            count_end(&tx, &row, report.state, now).await?;
+        }
+        if changes_state {
+            let notice = Notice::attempt(&row, report.state);
+            self.announce(&tx, &[notice]).await?;
         }
         tx.commit().await?;
         if changes_state {
             self.forget_device(&known.device.id);
         }
         if report.state.is_finished() {
-            self.count_in_flight(RolloutId(row.rollout_id), |count| count.saturating_sub(1));
+            self.attempt_ended(&row);
             self.inner.engine_wake.notify_one();
         }
         self.changed(ChangeKind::Device, &known.device.id);

@@ -1,28 +1,39 @@
 //! Rollouts, as operators make and steer them.
 
+mod rows;
+mod steering;
 mod view;
 
 use otter_protocol::admin::ChangeKind;
 use otter_protocol::release::ReleaseState;
 use otter_protocol::rollout::{Audience, PhaseScope, Rollout, RolloutSpec, RolloutState};
-use otter_protocol::{GroupName, Problem, ProblemCode, ReleaseId, RolloutId, Timestamp};
+use otter_protocol::{Problem, ProblemCode, ReleaseId, RolloutId, Timestamp};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, NotSet,
-    QueryFilter, QuerySelect,
+    QueryFilter,
 };
 
-pub(crate) use view::{forgiven_of, phases_of, rollout_of, spec_of, tally_of, without};
+pub(crate) use rows::{
+    begun_in, forgiven_of, load_of, locked_rollout, phases_of, rollout_of, spec_of, tally_of,
+};
 
 use crate::actor::Actor;
 use crate::audit::{Happening, record};
-use crate::database::{self, is_postgres};
+use crate::database;
 use crate::entity::{group, release, rollout, rollout_phase};
 use crate::error::{Error, Result};
 use crate::fleet::Fleet;
+use crate::webhooks::Notice;
 
 impl Fleet {
-    /// Makes a rollout of a published release; it begins at once, or at its `starts_at`.
-    pub async fn create_rollout(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Rollout> {
+    /// Makes a rollout of a published release; it begins at once, or at its `starts_at`, or once it is approved. A draft
+    /// waits to be started.
+    pub async fn create_rollout(
+        &self,
+        actor: &Actor,
+        spec: &RolloutSpec,
+        is_draft: bool,
+    ) -> Result<Rollout> {
         spec.check()
             .map_err(|error| Problem::invalid(error.field, error.why))?;
         let tx = database::begin(self.db()).await?;
@@ -30,19 +41,17 @@ impl Fleet {
         let now = self.now();
         check_release(&tx, spec.release).await?;
         check_groups(&tx, spec).await?;
-        let starts_later = spec.starts_at.is_some_and(|start| start > now);
-        let state = if starts_later {
-            RolloutState::Scheduled
-        } else {
-            RolloutState::Running
+        check_start(spec, now)?;
+        let state = match spec.needs_approval {
+            _ if is_draft => RolloutState::Draft,
+            true => RolloutState::AwaitingApproval,
+            false => rollout_begun(spec, now),
         };
         let row = rollout::ActiveModel {
             id: NotSet,
             name: Set(spec.name.clone()),
             release_id: Set(spec.release.0),
-            spec: Set(
-                serde_json::to_string(spec).map_err(|error| Error::Corrupt(error.to_string()))?
-            ),
+            spec: Set(written(spec)?),
             state: Set(state.as_str().to_owned()),
             state_reason: Set(None),
             current_phase: Set(0),
@@ -50,8 +59,13 @@ impl Fleet {
             forgiven: Set(None),
             created_at: Set(now.0),
             created_by: Set(actor.to_string()),
-            started_at: Set((!starts_later).then_some(now.0)),
+            started_at: Set((state == RolloutState::Running).then_some(now.0)),
             finished_at: Set(None),
+            approved_by: Set(None),
+            gate_approved_by: Set(None),
+            retried_upto: Set(None),
+            takes_back: Set(false),
+            next_grant_at: Set(None),
         };
         let row = rollout::Entity::insert(row)
             .exec_with_returning(&tx)
@@ -66,120 +80,69 @@ impl Fleet {
             Happening::new(actor, "rollout.create", "rollout", made.id).after(&made),
         )
         .await?;
+        let mut notices = vec![Notice::rollout(made.id, "created")];
+        notices.extend((!is_draft).then(|| Notice::state_of(&made)));
+        self.announce(&tx, &notices).await?;
         tx.commit().await?;
         self.rollout_changed(made.id).await?;
         Ok(made)
     }
 
-    /// Stops offers; what is under way goes on.
-    pub async fn pause_rollout(
-        &self,
-        actor: &Actor,
-        id: RolloutId,
-        reason: &str,
-    ) -> Result<Rollout> {
-        let from = [RolloutState::Running, RolloutState::Scheduled];
-        self.steer(
-            actor,
-            id,
-            "rollout.pause",
-            &from,
-            RolloutState::Paused,
-            reason,
-        )
-        .await
+    /// Checks whether a rollout could be made, and makes nothing.
+    pub(crate) async fn check_rollout(&self, spec: &RolloutSpec) -> Result<()> {
+        spec.check()
+            .map_err(|error| Problem::invalid(error.field, error.why))?;
+        check_release(self.db(), spec.release).await?;
+        check_groups(self.db(), spec).await?;
+        check_start(spec, self.now())
     }
 
-    /// Goes on; failures that are known by now no longer stop it.
-    pub async fn resume_rollout(
+    /// Writes a draft anew.
+    pub async fn update_rollout(
         &self,
         actor: &Actor,
         id: RolloutId,
-        reason: &str,
+        spec: &RolloutSpec,
     ) -> Result<Rollout> {
-        self.steer(
-            actor,
-            id,
-            "rollout.resume",
-            &[RolloutState::Paused],
-            RolloutState::Running,
-            reason,
-        )
-        .await
-    }
-
-    /// Stops for good; what wasn't applied yet is taken back.
-    pub async fn abort_rollout(
-        &self,
-        actor: &Actor,
-        id: RolloutId,
-        reason: &str,
-    ) -> Result<Rollout> {
-        let from = [
-            RolloutState::Running,
-            RolloutState::Paused,
-            RolloutState::Scheduled,
-            RolloutState::Draft,
-        ];
-        self.steer(
-            actor,
-            id,
-            "rollout.abort",
-            &from,
-            RolloutState::Aborted,
-            reason,
-        )
-        .await
-    }
-
-    async fn steer(
-        &self,
-        actor: &Actor,
-        id: RolloutId,
-        action: &'static str,
-        from: &[RolloutState],
-        to: RolloutState,
-        reason: &str,
-    ) -> Result<Rollout> {
-        if reason.len() > 1000 {
-            return Err(Error::invalid("reason", "a reason has at most 1000 bytes"));
-        }
+        spec.check()
+            .map_err(|error| Problem::invalid(error.field, error.why))?;
         let tx = database::begin(self.db()).await?;
-        // Once nobody else writes, so that the log's times rise with its numbers.
         let now = self.now();
-        let row = locked_rollout(&tx, id).await?;
-        let before = rollout_of(row.clone())?;
-        if !from.contains(&before.state) {
-            let detail = format!("Rollout {id} is {}, so this can't be done.", before.state);
+        let before = rollout_of(locked_rollout(&tx, id).await?)?;
+        if before.state != RolloutState::Draft {
+            let detail = format!(
+                "Rollout {id} is {}; only a draft can be changed.",
+                before.state
+            );
             return Err(Error::problem(ProblemCode::Conflict, detail));
         }
-        // One that was paused before its time goes back to waiting for it.
-        let waits =
-            to == RolloutState::Running && before.spec.starts_at.is_some_and(|start| start > now);
-        let to = if waits { RolloutState::Scheduled } else { to };
-        let reason = (!reason.trim().is_empty()).then(|| reason.trim().to_owned());
-        let mut change = state_change(&before, to, reason, now);
-        if to == RolloutState::Running {
-            change.forgiven = Set(Some(self.seen_failures(&tx, &before).await?));
-        }
+        check_release(&tx, spec.release).await?;
+        check_groups(&tx, spec).await?;
+        check_start(spec, now)?;
+        rollout_phase::Entity::delete_many()
+            .filter(rollout_phase::Column::RolloutId.eq(id.0))
+            .exec(&tx)
+            .await?;
+        rollout_phase::Entity::insert_many(empty_phases(id.0, spec.phases.len()))
+            .exec_without_returning(&tx)
+            .await?;
+        let change = rollout::ActiveModel {
+            id: Set(id.0),
+            name: Set(spec.name.clone()),
+            release_id: Set(spec.release.0),
+            spec: Set(written(spec)?),
+            ..Default::default()
+        };
         let after = rollout_of(rollout::Entity::update(change).exec(&tx).await?)?;
-        let happening = Happening::new(actor, action, "rollout", id)
-            .before(brief(&before))
-            .after(brief(&after));
+        let happening = Happening::new(actor, "rollout.update", "rollout", id)
+            .before(&before)
+            .after(&after);
         record(&tx, now, happening).await?;
+        self.announce(&tx, &[Notice::rollout(id, "updated")])
+            .await?;
         tx.commit().await?;
         self.rollout_changed(id).await?;
         Ok(after)
-    }
-
-    /// Returns the failures of the open phase that the person who resumes has seen.
-    async fn seen_failures(&self, tx: &DatabaseTransaction, rollout: &Rollout) -> Result<String> {
-        let phases = phases_of(tx, &[rollout.id.0]).await?;
-        let open = phases
-            .into_iter()
-            .find(|phase| u32::try_from(phase.position) == Ok(rollout.current_phase));
-        let seen = open.map(|phase| tally_of(&phase)).unwrap_or_default();
-        serde_json::to_string(&seen).map_err(|error| Error::Corrupt(error.to_string()))
     }
 
     /// Tells memory and open pages of a rollout's change, and lets the engine look at it.
@@ -191,7 +154,33 @@ impl Fleet {
     }
 }
 
-/// Aborts the live rollouts of a release that is being withdrawn.
+/// How far behind the server's clock a start may lie that is meant as now, in seconds.
+const START_SLACK_SEC: u64 = 300;
+
+fn check_start(spec: &RolloutSpec, now: Timestamp) -> Result<()> {
+    match spec.starts_at {
+        Some(start) if start < now.minus_sec(START_SLACK_SEC) => Err(Error::invalid(
+            "starts_at",
+            format!("{start} is past; it is {now} now. Leave it out to start at once"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the state of a rollout that may begin: it does, or waits for its time.
+pub(crate) fn rollout_begun(spec: &RolloutSpec, now: Timestamp) -> RolloutState {
+    if spec.starts_at.is_some_and(|start| start > now) {
+        RolloutState::Scheduled
+    } else {
+        RolloutState::Running
+    }
+}
+
+fn written(spec: &RolloutSpec) -> Result<String> {
+    serde_json::to_string(spec).map_err(|error| Error::Corrupt(error.to_string()))
+}
+
+/// Aborts the live rollouts of a release that is being withdrawn, but for those that take it back.
 pub(crate) async fn abort_rollouts_of(
     tx: &DatabaseTransaction,
     actor: &Actor,
@@ -211,7 +200,13 @@ pub(crate) async fn abort_rollouts_of(
     let mut aborted = Vec::new();
     for row in rows {
         let before = rollout_of(row)?;
-        let change = state_change(&before, RolloutState::Aborted, Some(reason.to_owned()), now);
+        if before.state == RolloutState::RollingBack {
+            continue;
+        }
+        let change = rollout::ActiveModel {
+            takes_back: Set(true),
+            ..state_change(&before, RolloutState::Aborted, Some(reason.to_owned()), now)
+        };
         let after = rollout_of(rollout::Entity::update(change).exec(tx).await?)?;
         let happening = Happening::new(actor, "rollout.abort", "rollout", before.id);
         record(
@@ -225,21 +220,6 @@ pub(crate) async fn abort_rollouts_of(
     Ok(aborted)
 }
 
-/// Reads a rollout to change it.
-pub(crate) async fn locked_rollout(
-    tx: &DatabaseTransaction,
-    id: RolloutId,
-) -> Result<rollout::Model> {
-    let mut query = rollout::Entity::find_by_id(id.0);
-    if is_postgres(tx.get_database_backend()) {
-        query = query.lock_exclusive();
-    }
-    query
-        .one(tx)
-        .await?
-        .ok_or_else(|| Error::not_found(format!("rollout {id}")))
-}
-
 /// Returns the change of a rollout's row that brings it into a state.
 pub(crate) fn state_change(
     rollout: &Rollout,
@@ -247,7 +227,7 @@ pub(crate) fn state_change(
     reason: Option<String>,
     now: Timestamp,
 ) -> rollout::ActiveModel {
-    let is_over = matches!(to, RolloutState::Completed | RolloutState::Aborted);
+    let is_over = to.is_over();
     let begins = to == RolloutState::Running && rollout.started_at.is_none();
     rollout::ActiveModel {
         id: Set(rollout.id.0),
@@ -268,7 +248,7 @@ pub(crate) fn brief(rollout: &Rollout) -> serde_json::Value {
     })
 }
 
-async fn check_release(tx: &DatabaseTransaction, id: ReleaseId) -> Result<()> {
+async fn check_release(tx: &impl ConnectionTrait, id: ReleaseId) -> Result<()> {
     let Some(row) = release::Entity::find_by_id(id.0).one(tx).await? else {
         return Err(Error::invalid(
             "release",
@@ -290,21 +270,23 @@ async fn check_release(tx: &DatabaseTransaction, id: ReleaseId) -> Result<()> {
     ))
 }
 
-async fn check_groups(tx: &DatabaseTransaction, spec: &RolloutSpec) -> Result<()> {
+async fn check_groups(tx: &impl ConnectionTrait, spec: &RolloutSpec) -> Result<()> {
     let audience = match &spec.audience {
         Audience::Group { group } => Some(("audience.group".to_owned(), group)),
         _ => None,
     };
-    let phases = spec
-        .phases
+    let excluded = spec
+        .exclude
+        .groups
         .iter()
         .enumerate()
-        .filter_map(|(place, phase)| match &phase.scope {
-            PhaseScope::Group { group } => Some((format!("phases[{place}].scope.group"), group)),
-            PhaseScope::Share { .. } => None,
-        });
-    let named: Vec<(String, &GroupName)> = audience.into_iter().chain(phases).collect();
-    for (field, name) in named {
+        .map(|(place, group)| (format!("exclude.groups[{place}]"), group));
+    let phases = spec.phases.iter().enumerate();
+    let phases = phases.filter_map(|(place, phase)| match &phase.scope {
+        PhaseScope::Group { group } => Some((format!("phases[{place}].scope.group"), group)),
+        PhaseScope::Share { .. } | PhaseScope::Count { .. } => None,
+    });
+    for (field, name) in audience.into_iter().chain(excluded).chain(phases) {
         if group::Entity::find_by_id(name.as_str())
             .one(tx)
             .await?
@@ -316,19 +298,25 @@ async fn check_groups(tx: &DatabaseTransaction, spec: &RolloutSpec) -> Result<()
     Ok(())
 }
 
-fn empty_phases(rollout_id: i64, count: usize) -> impl Iterator<Item = rollout_phase::ActiveModel> {
+fn empty_phases(rollout: i64, count: usize) -> impl Iterator<Item = rollout_phase::ActiveModel> {
     let positions = 0..i32::try_from(count).unwrap_or(i32::MAX);
-    positions.map(move |position| {
-        rollout_phase::ActiveModel::from(rollout_phase::Model {
-            rollout_id,
-            position,
-            succeeded: 0,
-            failed: 0,
-            rolled_back: 0,
-            timed_out: 0,
-            cancelled: 0,
-            under_way: 0,
-            waiting: None,
-        })
+    positions.map(move |position| empty_phase(rollout, position))
+}
+
+/// Returns the row of a phase in which nothing began.
+pub(crate) fn empty_phase(rollout_id: i64, position: i32) -> rollout_phase::ActiveModel {
+    rollout_phase::ActiveModel::from(rollout_phase::Model {
+        rollout_id,
+        position,
+        succeeded: 0,
+        failed: 0,
+        rolled_back: 0,
+        timed_out: 0,
+        cancelled: 0,
+        under_way: 0,
+        waiting: None,
+        stepped: 0,
+        unhealthy: 0,
+        devices: 0,
     })
 }

@@ -105,6 +105,41 @@ impl fmt::Display for AttemptState {
     }
 }
 
+/// What an attempt is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptPurpose {
+    /// To bring the rollout's release.
+    #[default]
+    Update,
+    /// To bring a release on the way to the rollout's, which can't be updated to directly.
+    Step,
+    /// To bring back what the device ran before the rollout.
+    RollBack,
+}
+
+impl AttemptPurpose {
+    /// Every purpose.
+    pub const ALL: [Self; 3] = [Self::Update, Self::Step, Self::RollBack];
+
+    /// Returns the purpose as the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Update => "update",
+            Self::Step => "step",
+            Self::RollBack => "roll_back",
+        }
+    }
+
+    /// Returns the purpose that the API writes so.
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|purpose| purpose.as_str() == text)
+    }
+}
+
 /// A device's word on its attempt. Repeated, late or out of order, it never moves an attempt backwards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

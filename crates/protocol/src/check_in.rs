@@ -100,6 +100,14 @@ pub struct CheckInReply {
     pub next_check_in_sec: u32,
     /// The server's clock.
     pub server_time: Timestamp,
+    /// Seconds that the device's clock is ahead of the server's, negative where it is behind; only where it is more than ten
+    /// minutes off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_off_sec: Option<i64>,
+    /// When a rollout that waits for nothing but its window may take the device, spread so that a fleet doesn't come at
+    /// once; a device that sleeps may sleep until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub come_back_at: Option<Timestamp>,
     /// Why not, where there is nothing to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
@@ -167,6 +175,9 @@ pub struct Reason {
     pub rule: Rule,
     /// The same in words.
     pub text: String,
+    /// When it changes by itself, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// The answer to an attempt's report: `POST /device/v1/attempts/{id}/reports`.
@@ -207,6 +218,8 @@ mod tests {
         let reply = CheckInReply {
             instruction: Instruction::Wait,
             next_check_in_sec: 60,
+            come_back_at: None,
+            clock_off_sec: None,
             server_time: Timestamp(0),
             reasons: vec![],
         };

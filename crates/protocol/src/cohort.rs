@@ -20,6 +20,12 @@ impl Cohort {
         Self::salted(&rollout.to_string(), device)
     }
 
+    /// Returns the place in a split that a salt names.
+    pub fn of_split(salt: &str, device: &DeviceId) -> Self {
+        // Rollouts' numbers are salts too: a split that is named `7` must not cut as the spread cohort of rollout 7 does.
+        Self::salted(&format!("split:{salt}"), device)
+    }
+
     /// Hashes: the first 8 bytes, big-endian, of SHA-256(salt ‖ 0x00 ‖ device id).
     fn salted(salt: &str, device: &DeviceId) -> Self {
         let digest = Sha256::new()

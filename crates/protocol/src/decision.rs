@@ -4,17 +4,24 @@
 //! be explained, not just given.
 
 mod case;
+mod circumstances;
+mod limits;
+mod phases;
+mod target;
+mod weigh;
 
 use serde::{Deserialize, Serialize};
 
 use case::Case;
+pub use phases::{cohort_of, is_in_audience, phase_of};
+use target::Target;
+pub use weigh::{Weighed, Weigher};
 
-use crate::cohort::Cohort;
+use crate::attempt::AttemptPurpose;
 use crate::device::{Device, DeviceState};
 use crate::id::{AttemptId, ReleaseId, RolloutId};
 use crate::plan::{Plan, PlannedRollout};
-use crate::rollout::{Audience, CohortKind, PhaseScope};
-use crate::rule::Outcome;
+use crate::rule::{Finding, Outcome, Rule};
 use crate::time::Timestamp;
 
 /// One rollout's outcomes for a device.
@@ -23,8 +30,11 @@ use crate::time::Timestamp;
 pub struct Consideration {
     /// Which rollout.
     pub rollout: RolloutId,
-    /// What it brings.
+    /// What the device would get: the rollout's release, one on the way to it, or its former one.
     pub release: ReleaseId,
+    /// What for.
+    #[serde(default)]
+    pub purpose: AttemptPurpose,
     /// Every rule's outcome, in order.
     pub outcomes: Vec<Outcome>,
 }
@@ -37,7 +47,7 @@ impl Consideration {
 
     /// Tells whether the rollout still waits for the device: nothing that lasts stands in the way.
     pub fn awaits(&self) -> bool {
-        self.blockers().all(|outcome| !outcome.rule.is_lasting())
+        self.blockers().all(|outcome| !outcome.is_lasting())
     }
 
     /// Returns what holds the device back.
@@ -57,7 +67,9 @@ pub enum Action {
         rollout: RolloutId,
         /// With this release.
         release: ReleaseId,
-        /// In this phase, from 0.
+        /// What for.
+        purpose: AttemptPurpose,
+        /// In this phase, from 0; on the way back the one after the last.
         phase: u32,
     },
     /// Go on with the attempt under way.
@@ -88,17 +100,14 @@ pub struct Decision {
 
 /// Decides what a device is to do now. Total and deterministic: the same three always give the same answer.
 pub fn decide(device: &Device, plan: &Plan, now: Timestamp) -> Decision {
-    let considered: Vec<Consideration> = plan
+    let mut considered: Vec<Consideration> = plan
         .rollouts()
         .iter()
         .filter(|planned| planned.release.artifact_for(&device.model).is_some())
         .map(|planned| consider(device, plan, planned, now))
         .collect();
     let action = match &device.attempt {
-        Some(open)
-            if device.state == DeviceState::Accepted
-                && may_continue(plan, open.rollout, open.release) =>
-        {
+        Some(open) if device.state == DeviceState::Accepted && may_continue(plan, open) => {
             Action::Continue {
                 attempt: open.id,
                 release: open.release,
@@ -110,77 +119,70 @@ pub fn decide(device: &Device, plan: &Plan, now: Timestamp) -> Decision {
             .find(|one| one.passes())
             .map_or(Action::Wait, |one| begin(device, plan, one)),
     };
+    put_in_line(&mut considered, device, plan);
     Decision { action, considered }
 }
 
-/// An attempt goes on while its rollout lives (a pause stops offers, not what is under way) and its release is published.
-fn may_continue(plan: &Plan, rollout: RolloutId, release: ReleaseId) -> bool {
-    plan.rollout(rollout).is_some() && plan.release(release).is_some()
+/// An attempt goes on through a pause and its rollout's end, unless that takes it back or the release was withdrawn.
+fn may_continue(plan: &Plan, open: &crate::device::OpenAttempt) -> bool {
+    !plan.takes_back(open) && plan.release(open.release).is_some()
 }
 
 fn begin(device: &Device, plan: &Plan, chosen: &Consideration) -> Action {
-    let phase = plan
-        .rollout(chosen.rollout)
-        .and_then(|planned| phase_of(device, plan, planned))
+    let planned = plan.rollout(chosen.rollout);
+    let phase = planned
+        .and_then(|planned| match chosen.purpose {
+            AttemptPurpose::RollBack => u32::try_from(planned.rollout.spec.phases.len()).ok(),
+            AttemptPurpose::Update | AttemptPurpose::Step => phase_of(device, plan, planned),
+        })
         .unwrap_or(0);
     Action::Begin {
         rollout: chosen.rollout,
         release: chosen.release,
+        purpose: chosen.purpose,
         phase,
     }
 }
 
-/// Walks every rule of one rollout.
+/// Says for each rollout whether another gets the device first: the one that is under way on it, else the first that may.
+fn put_in_line(considered: &mut [Consideration], device: &Device, plan: &Plan) {
+    let under_way = device.attempt.as_ref().map(|open| open.rollout);
+    let first = under_way.or_else(|| {
+        let first = considered.iter().find(|one| one.passes());
+        first.map(|one| one.rollout)
+    });
+    for one in considered {
+        let other = first.filter(|first| *first != one.rollout);
+        let finding = other.map_or(Finding::Passes, |to| Finding::Yields {
+            to,
+            name: plan
+                .rollout(to)
+                .map(|planned| planned.rollout.spec.name.clone())
+                .unwrap_or_default(),
+            is_under_way: under_way.is_some(),
+        });
+        one.outcomes.push(Outcome {
+            rule: Rule::GoesFirst,
+            passes: other.is_none(),
+            finding,
+        });
+    }
+}
+
+/// Walks every rule of one rollout, but for the last: whether another goes first is not its own to say.
 pub fn consider(
     device: &Device,
     plan: &Plan,
     planned: &PlannedRollout,
     now: Timestamp,
 ) -> Consideration {
-    let case = Case {
-        device,
-        plan,
-        planned,
-        now,
-    };
+    let target = Target::of(device, plan, planned);
+    let case = Case::new(device, plan, planned, &target, now);
     Consideration {
         rollout: planned.rollout.id,
-        release: planned.release.id,
-        outcomes: case.outcomes(),
-    }
-}
-
-/// Returns the first phase that takes a device in, open or not, from 0.
-pub fn phase_of(device: &Device, plan: &Plan, planned: &PlannedRollout) -> Option<u32> {
-    let cohort = cohort_of(device, planned);
-    let place = planned
-        .rollout
-        .spec
-        .phases
-        .iter()
-        .position(|phase| match &phase.scope {
-            PhaseScope::Share { share } => cohort.is_below(*share),
-            PhaseScope::Group { group } => plan.is_member(device, group),
-        })?;
-    u32::try_from(place).ok()
-}
-
-/// Tells whether a rollout is for a device, its model aside.
-pub fn is_in_audience(device: &Device, plan: &Plan, planned: &PlannedRollout) -> bool {
-    match &planned.rollout.spec.audience {
-        Audience::All => true,
-        Audience::Percent { share } => cohort_of(device, planned).is_below(*share),
-        Audience::Devices { devices } => devices.contains(&device.id),
-        Audience::Group { group } => plan.is_member(device, group),
-        Audience::Selector { selector } => selector.matches(|key| device.value_of(key)),
-    }
-}
-
-/// Returns a device's place in a rollout.
-pub fn cohort_of(device: &Device, planned: &PlannedRollout) -> Cohort {
-    match planned.rollout.spec.cohort {
-        CohortKind::Fixed => Cohort::fixed(&device.id),
-        CohortKind::Spread => Cohort::spread(planned.rollout.id, &device.id),
+        release: target.release.id,
+        purpose: target.purpose,
+        outcomes: case.outcomes().collect(),
     }
 }
 

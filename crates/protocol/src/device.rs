@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::AttemptState;
+use crate::attempt::{AttemptPurpose, AttemptState};
 use crate::id::{AttemptId, DeviceId, GroupName, Model, ReleaseId, RolloutId};
+use crate::time::Timestamp;
 use crate::version::Version;
 
 /// Flat key → text.
@@ -71,6 +72,9 @@ pub struct Conditions {
     /// Crashes of what it runs since it started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crashes_since_boot: Option<u32>,
+    /// Its health checks pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_healthy: Option<bool>,
     /// Its IANA time zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
@@ -85,17 +89,76 @@ pub struct OpenAttempt {
     pub rollout: RolloutId,
     /// What it installs.
     pub release: ReleaseId,
+    /// What for.
+    pub purpose: AttemptPurpose,
     /// Where it is.
     pub state: AttemptState,
 }
 
+/// A device's finished tries at one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tries {
+    /// Those that ended as failures, the oldest first.
+    pub failed: Vec<AttemptId>,
+    /// How the last one ended, and when.
+    pub last: Option<(AttemptState, Timestamp)>,
+    /// Those that ended as successes, with what they brought.
+    #[serde(default)]
+    pub brought: Vec<(AttemptId, ReleaseId)>,
+}
+
+impl Tries {
+    /// Returns the failures that count, where those up to an attempt are forgiven.
+    pub fn failures_after(&self, forgiven: Option<AttemptId>) -> usize {
+        let counts = |id: &&AttemptId| forgiven.is_none_or(|upto| **id > upto);
+        self.failed.iter().filter(counts).count()
+    }
+
+    /// Returns how often a release was brought, where attempts up to one are forgiven.
+    pub fn brought_after(&self, release: ReleaseId, forgiven: Option<AttemptId>) -> usize {
+        let counts = |(id, brought): &&(AttemptId, ReleaseId)| {
+            *brought == release && forgiven.is_none_or(|upto| *id > upto)
+        };
+        self.brought.iter().filter(counts).count()
+    }
+
+    /// Adds what a try brought that ended as a success.
+    pub fn add_brought(&mut self, id: AttemptId, release: ReleaseId) {
+        self.brought.push((id, release));
+    }
+
+    /// Adds a try that came to its end.
+    pub fn add(&mut self, id: AttemptId, end: AttemptState, at: Timestamp) {
+        if end.is_failure() {
+            self.failed.push(id);
+        }
+        self.last = Some((end, at));
+    }
+}
+
 /// A device's finished attempts at one rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PastAttempts {
-    /// Those that ended as failures.
-    pub failures: u32,
-    /// How the last one ended.
-    pub last: Option<AttemptState>,
+    /// Those that were to bring the release, or one on the way to it.
+    pub forth: Tries,
+    /// Those that were to bring back what it ran before.
+    pub back: Tries,
+    /// The phase in which it began, from 0, where it did.
+    pub phase: Option<u32>,
+    /// What it ran when it began.
+    pub began_from: Option<Version>,
+    /// The same, once the rollout's release was installed: what it would go back to.
+    pub former: Option<Version>,
+}
+
+impl PastAttempts {
+    /// Returns the tries for a purpose.
+    pub fn tries(&self, purpose: AttemptPurpose) -> &Tries {
+        match purpose {
+            AttemptPurpose::Update | AttemptPurpose::Step => &self.forth,
+            AttemptPurpose::RollBack => &self.back,
+        }
+    }
 }
 
 /// Everything about a device that the decision looks at.
@@ -111,6 +174,8 @@ pub struct Device {
     pub bootloader_version: Option<Version>,
     /// Whether it may take part.
     pub state: DeviceState,
+    /// When it enrolled.
+    pub enrolled_at: Timestamp,
     /// An operator's reason to hold it back, where there is one.
     pub hold: Option<String>,
     /// The group that it was put in by hand.

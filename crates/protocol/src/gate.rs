@@ -1,8 +1,12 @@
 //! When a phase may end: the conditions to go on, judged over the attempts that finished in it.
 
-use std::fmt;
+mod tally;
+mod verdict;
 
 use serde::{Deserialize, Serialize};
+
+pub use tally::Tally;
+pub use verdict::{Breach, Rate, Verdict};
 
 use crate::share::Share;
 use crate::time::Timestamp;
@@ -39,135 +43,18 @@ pub struct Gate {
     /// Most rollbacks among finished attempts.
     #[serde(default)]
     pub max_rollback_rate: Option<Share>,
+    /// Most silences (no word for the deadline) among finished attempts.
+    #[serde(default)]
+    pub max_silence_rate: Option<Share>,
+    /// Most devices that say they are unhealthy after they succeeded, among finished attempts.
+    #[serde(default)]
+    pub max_unhealthy_rate: Option<Share>,
     /// How rates are compared with these limits.
     #[serde(default)]
     pub judgement: Judgement,
-}
-
-/// A phase's attempts, counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Tally {
-    /// Ended on the new version.
-    pub succeeded: u64,
-    /// Given up on the old version.
-    pub failed: u64,
-    /// Back on the old version.
-    pub rolled_back: u64,
-    /// No word for the deadline.
-    pub timed_out: u64,
-    /// Taken back by the server, or superseded; count in no rate.
-    pub cancelled: u64,
-    /// Offered and not at their end.
-    pub under_way: u64,
-    /// Devices of the phase that still have to begin; `None` while nobody has counted.
-    pub waiting: Option<u64>,
-}
-
-impl Tally {
-    /// Returns the attempts that count in rates.
-    pub fn finished(&self) -> u64 {
-        self.succeeded + self.failures()
-    }
-
-    /// Returns the attempts that ended as failures.
-    pub fn failures(&self) -> u64 {
-        self.failed + self.rolled_back + self.timed_out
-    }
-
-    /// Tells whether every device of the phase is at its end.
-    pub fn is_exhausted(&self) -> bool {
-        self.under_way == 0 && self.waiting == Some(0)
-    }
-
-    /// Adds another phase's attempts.
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            succeeded: self.succeeded + other.succeeded,
-            failed: self.failed + other.failed,
-            rolled_back: self.rolled_back + other.rolled_back,
-            timed_out: self.timed_out + other.timed_out,
-            cancelled: self.cancelled + other.cancelled,
-            under_way: self.under_way + other.under_way,
-            waiting: self.waiting.zip(other.waiting).map(|(a, b)| a + b),
-        }
-    }
-}
-
-/// Which rate went over its limit, with its numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Breach {
-    /// Tells whether it is the rollback rate, not the failure rate.
-    pub is_rollback: bool,
-    /// Attempts that ended so.
-    pub count: u64,
-    /// Attempts that finished.
-    pub finished: u64,
-    /// The limit.
-    pub limit: Share,
-}
-
-impl fmt::Display for Breach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            count,
-            finished,
-            limit,
-            ..
-        } = self;
-        let what = if self.is_rollback {
-            "rolled back"
-        } else {
-            "failed"
-        };
-        let rate = *count as f64 / (*finished).max(1) as f64 * 100.0;
-        write!(
-            f,
-            "{count} of {finished} {what}, {rate:.1} %, limit {limit}"
-        )
-    }
-}
-
-/// What a gate says of a phase.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(tag = "verdict", rename_all = "snake_case")]
-pub enum Verdict {
-    /// More attempts must finish first.
-    Sampling {
-        /// Finished so far.
-        finished: u64,
-        /// How many must; `None` means all the phase's devices.
-        needed: Option<u64>,
-    },
-    /// The sample is complete; time has to pass.
-    Soaking {
-        /// Until then.
-        until: Timestamp,
-    },
-    /// A rate is over its limit.
-    Breached(Breach),
-    /// The next phase may begin.
-    Open,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sampling {
-                finished,
-                needed: Some(needed),
-            } => write!(f, "{finished} of {needed} attempts finished"),
-            Self::Sampling {
-                finished,
-                needed: None,
-            } => write!(f, "{finished} attempts finished, all devices must"),
-            Self::Soaking { until } => write!(f, "soaks until {until}"),
-            Self::Breached(breach) => write!(f, "{breach}"),
-            Self::Open => f.write_str("open"),
-        }
-    }
+    /// A person has to let the rollout go on.
+    #[serde(default)]
+    pub needs_approval: bool,
 }
 
 impl Gate {
@@ -179,8 +66,15 @@ impl Gate {
                 .is_some_and(|needed| tally.finished() >= u64::from(needed))
     }
 
-    /// Judges a phase; `sampled_at` is when its sample became complete, as kept by the caller.
-    pub fn judge(&self, tally: &Tally, sampled_at: Option<Timestamp>, now: Timestamp) -> Verdict {
+    /// Judges a phase; `sampled_at` is when its sample became complete, as kept by the caller, `is_approved` whether a
+    /// person let it go on.
+    pub fn judge(
+        &self,
+        tally: &Tally,
+        sampled_at: Option<Timestamp>,
+        is_approved: bool,
+        now: Timestamp,
+    ) -> Verdict {
         if let Some(breach) = self.breach(tally) {
             return Verdict::Breached(breach);
         }
@@ -193,6 +87,8 @@ impl Gate {
         let until = sampled_at.unwrap_or(now).plus_sec(self.soak_sec);
         if now < until {
             Verdict::Soaking { until }
+        } else if self.needs_approval && !is_approved {
+            Verdict::AwaitingApproval
         } else {
             Verdict::Open
         }
@@ -200,12 +96,14 @@ impl Gate {
 
     fn breach(&self, tally: &Tally) -> Option<Breach> {
         let rates = [
-            (false, tally.failures(), self.max_failure_rate),
-            (true, tally.rolled_back, self.max_rollback_rate),
+            (Rate::Failure, tally.failures(), self.max_failure_rate),
+            (Rate::Rollback, tally.rolled_back, self.max_rollback_rate),
+            (Rate::Silence, tally.timed_out, self.max_silence_rate),
+            (Rate::Unhealthy, tally.unhealthy, self.max_unhealthy_rate),
         ];
-        rates.into_iter().find_map(|(is_rollback, count, limit)| {
+        rates.into_iter().find_map(|(rate, count, limit)| {
             let breach = Breach {
-                is_rollback,
+                rate,
                 count,
                 finished: tally.finished(),
                 limit: limit?,
@@ -238,150 +136,33 @@ impl Gate {
 
 /// Returns the lower bound of the 95 % Wilson score interval of `count` in `total`.
 pub fn wilson_lower(count: u64, total: u64) -> f64 {
+    wilson_interval(count, total).0
+}
+
+/// Returns the 95 % Wilson score interval of `count` in `total`, as fractions; 0 to 1 where nothing is known.
+///
+/// E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+pub fn wilson_interval(count: u64, total: u64) -> (f64, f64) {
     if total == 0 {
-        return 0.0;
+        return (0.0, 1.0);
     }
     // The 97.5th percentile of the normal distribution.
     const Z: f64 = 1.959_963_984_540_054;
-    let (n, p) = (total as f64, count as f64 / total as f64);
+    let (n, p) = (total as f64, count.min(total) as f64 / total as f64);
     let centre = p + Z * Z / (2.0 * n);
     let margin = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    ((centre - margin) / (1.0 + Z * Z / n)).max(0.0)
+    let scale = 1.0 + Z * Z / n;
+    // None of them is 0 and all of them is 1: rounding must not make a limit of 0 % a breach of none.
+    let lower = match count {
+        0 => 0.0,
+        _ => ((centre - margin) / scale).max(0.0),
+    };
+    let upper = match count >= total {
+        true => 1.0,
+        false => ((centre + margin) / scale).min(1.0),
+    };
+    (lower, upper)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn gate(judgement: Judgement) -> Gate {
-        Gate {
-            min_finished: Some(10),
-            soak_sec: 60,
-            max_failure_rate: Some(Share::percent(1.0).unwrap()),
-            judgement,
-            ..Gate::default()
-        }
-    }
-
-    fn tally(succeeded: u64, failed: u64) -> Tally {
-        Tally {
-            succeeded,
-            failed,
-            ..Tally::default()
-        }
-    }
-
-    #[test]
-    fn one_in_three_stops_nothing_and_thirty_in_a_thousand_do() {
-        let gate = Gate {
-            min_finished: Some(50),
-            ..gate(Judgement::Confident)
-        };
-        assert_eq!(
-            gate.judge(&tally(2, 1), None, Timestamp(0)),
-            Verdict::Sampling {
-                finished: 3,
-                needed: Some(50)
-            }
-        );
-        let Verdict::Breached(breach) = gate.judge(&tally(970, 30), None, Timestamp(0)) else {
-            panic!("must breach")
-        };
-        assert_eq!(breach.to_string(), "30 of 1000 failed, 3.0 %, limit 1 %");
-    }
-
-    #[test]
-    fn without_a_named_sample_the_first_few_stop_nothing() {
-        for judgement in [Judgement::Confident, Judgement::Point] {
-            let limit = Some(Share::percent(5.0).unwrap());
-            let gate = Gate {
-                min_finished: None,
-                max_failure_rate: limit,
-                ..gate(judgement)
-            };
-            let stops = |tally: Tally| {
-                matches!(gate.judge(&tally, None, Timestamp(0)), Verdict::Breached(_))
-            };
-            let of_many = |failed| Tally {
-                waiting: Some(1000),
-                ..tally(0, failed)
-            };
-            assert!(!stops(of_many(1)), "{judgement:?}");
-            assert!(stops(of_many(4)), "{judgement:?}");
-            let of_two = Tally {
-                waiting: Some(1),
-                ..tally(0, 1)
-            };
-            assert!(
-                stops(of_two),
-                "{judgement:?}: half of the phase is no accident"
-            );
-            assert!(!stops(tally(2, 1)), "{judgement:?}: nobody has counted");
-        }
-    }
-
-    #[test]
-    fn point_waits_for_its_sample_unless_nothing_can_mend_it() {
-        let gate = Gate {
-            max_failure_rate: Some(Share::percent(10.0).unwrap()),
-            ..gate(Judgement::Point)
-        };
-        assert!(matches!(
-            gate.judge(&tally(0, 1), None, Timestamp(0)),
-            Verdict::Sampling { .. }
-        ));
-        assert!(matches!(
-            gate.judge(&tally(0, 2), None, Timestamp(0)),
-            Verdict::Breached(_)
-        ));
-        assert!(matches!(
-            gate.judge(&tally(9, 1), None, Timestamp(0)),
-            Verdict::Soaking { .. }
-        ));
-        assert!(matches!(
-            gate.judge(&tally(8, 2), None, Timestamp(0)),
-            Verdict::Breached(_)
-        ));
-    }
-
-    #[test]
-    fn soak_runs_from_the_complete_sample() {
-        let gate = gate(Judgement::Confident);
-        let at = |now| gate.judge(&tally(10, 0), Some(Timestamp(5_000)), Timestamp(now));
-        assert_eq!(
-            at(5_000),
-            Verdict::Soaking {
-                until: Timestamp(65_000)
-            }
-        );
-        assert_eq!(at(65_000), Verdict::Open);
-    }
-
-    #[test]
-    fn a_phase_without_devices_left_needs_no_more_attempts() {
-        let gate = Gate {
-            soak_sec: 0,
-            ..gate(Judgement::Confident)
-        };
-        let exhausted = Tally {
-            waiting: Some(0),
-            ..tally(3, 0)
-        };
-        assert_eq!(gate.judge(&exhausted, None, Timestamp(0)), Verdict::Open);
-        let under_way = Tally {
-            under_way: 1,
-            ..exhausted
-        };
-        assert!(matches!(
-            gate.judge(&under_way, None, Timestamp(0)),
-            Verdict::Sampling { .. }
-        ));
-    }
-
-    #[test]
-    fn wilson_as_published() {
-        // 10 of 100: 0.0552 to 0.1744 in Wilson's interval.
-        assert!((wilson_lower(10, 100) - 0.0552).abs() < 0.0001);
-        assert!(wilson_lower(0, 50) < 1e-9);
-    }
-}
+mod tests;

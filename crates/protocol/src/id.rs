@@ -132,6 +132,10 @@ name!(
     /// A group's name; at most 64 bytes.
     GroupName, "a group's name", 64
 );
+name!(
+    /// The name of a saved way of going about a rollout; at most 64 bytes.
+    TemplateName, "a template's name", 64
+);
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $inner:ty) => {

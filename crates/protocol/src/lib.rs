@@ -13,15 +13,20 @@
 //! | [`window`] | when updates may start |
 //! | [`device`], [`release`], [`rollout`], [`attempt`] | the four things that Otter is about |
 //! | [`gate`] | when a phase may end |
+//! | [`comparison`] | which release does better |
 //! | [`plan`], [`decision`], [`rule`] | everything that is under way, `decide()` over it, and what its rules find |
+//! | [`preview`] | how a rollout will go, by what is counted before |
 //! | [`check_in`] | what a device and the server exchange |
+//! | [`clock_off`] | how far a device's clock is from the server's |
 //! | [`problem`] | errors as RFC 9457 documents |
 //! | [`admin`] | what people and programs ask of the admin API |
 
 pub mod admin;
 pub mod attempt;
 pub mod check_in;
+pub mod clock_off;
 pub mod cohort;
+pub mod comparison;
 pub mod decision;
 pub mod device;
 pub mod digest;
@@ -29,6 +34,7 @@ pub mod gate;
 pub mod group;
 pub mod id;
 pub mod plan;
+pub mod preview;
 pub mod problem;
 pub mod release;
 pub mod rollout;
@@ -43,7 +49,7 @@ pub use attempt::{AttemptReport, AttemptState};
 pub use cohort::Cohort;
 pub use decision::{Decision, decide};
 pub use digest::Sha256Digest;
-pub use id::{AttemptId, DeviceId, GroupName, Model, ReleaseId, RolloutId};
+pub use id::{AttemptId, DeviceId, GroupName, Model, ReleaseId, RolloutId, TemplateName};
 pub use plan::Plan;
 pub use problem::{Problem, ProblemCode};
 pub use release::ArtifactKind;

@@ -1,17 +1,24 @@
 //! Releases on their way to an audience, in phases.
 
+mod audience;
 mod check;
+mod pace;
+mod phase;
+mod progress;
+mod steering;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use audience::{Audience, Exclusions};
 pub use check::SpecError;
+pub use pace::{Growth, Pace};
+pub use phase::{Phase, PhaseScope};
+pub use progress::{Judged, Step};
+pub use steering::{Steering, UnderWay};
 
-use crate::gate::Gate;
-use crate::id::{DeviceId, GroupName, ReleaseId, RolloutId};
-use crate::selector::Selector;
-use crate::share::Share;
+use crate::id::{AttemptId, ReleaseId, RolloutId};
 use crate::time::Timestamp;
 use crate::window::Window;
 
@@ -22,6 +29,8 @@ use crate::window::Window;
 pub enum RolloutState {
     /// Being written; offers nothing.
     Draft,
+    /// Written; somebody other than its author has to let it begin.
+    AwaitingApproval,
     /// Begins at its time.
     Scheduled,
     /// Offers its release.
@@ -30,35 +39,57 @@ pub enum RolloutState {
     Paused,
     /// Every phase ended.
     Completed,
-    /// Stopped for good; what wasn't applied yet is taken back.
+    /// Stopped for good.
     Aborted,
+    /// Offers the devices that it updated their former version.
+    RollingBack,
+    /// Every device that it updated, and that could go back, did.
+    RolledBack,
 }
 
 impl RolloutState {
     /// Every state.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Draft,
+        Self::AwaitingApproval,
         Self::Scheduled,
         Self::Running,
         Self::Paused,
         Self::Completed,
         Self::Aborted,
+        Self::RollingBack,
+        Self::RolledBack,
     ];
 
     /// Tells whether it may still offer something, now or later.
     pub fn is_live(self) -> bool {
-        matches!(self, Self::Scheduled | Self::Running | Self::Paused)
+        match self {
+            Self::AwaitingApproval
+            | Self::Scheduled
+            | Self::Running
+            | Self::Paused
+            | Self::RollingBack => true,
+            Self::Draft | Self::Completed | Self::Aborted | Self::RolledBack => false,
+        }
+    }
+
+    /// Tells whether it has come to its end.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Aborted | Self::RolledBack)
     }
 
     /// Returns the state as the API writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Draft => "draft",
+            Self::AwaitingApproval => "awaiting_approval",
             Self::Scheduled => "scheduled",
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Completed => "completed",
             Self::Aborted => "aborted",
+            Self::RollingBack => "rolling_back",
+            Self::RolledBack => "rolled_back",
         }
     }
 
@@ -74,48 +105,6 @@ impl fmt::Display for RolloutState {
     }
 }
 
-/// Who a rollout is for, among the devices of the release's models.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Audience {
-    /// All.
-    #[default]
-    All,
-    /// A share, by cohort.
-    Percent {
-        /// How much.
-        share: Share,
-    },
-    /// Those listed.
-    Devices {
-        /// At least one.
-        devices: Vec<DeviceId>,
-    },
-    /// A group's members.
-    Group {
-        /// Its name.
-        group: GroupName,
-    },
-    /// Whatever a selector takes in.
-    Selector {
-        /// The selector.
-        selector: Selector,
-    },
-}
-
-impl fmt::Display for Audience {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("all devices"),
-            Self::Percent { share } => write!(f, "{share} of devices"),
-            Self::Devices { devices } => write!(f, "{} listed devices", devices.len()),
-            Self::Group { group } => write!(f, "group {group}"),
-            Self::Selector { selector } => write!(f, "{selector}"),
-        }
-    }
-}
-
 /// Which hash places devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -128,45 +117,6 @@ pub enum CohortKind {
     Spread,
 }
 
-/// Which part of the audience a phase opens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum PhaseScope {
-    /// Devices whose cohort lies below a share; includes the phases before.
-    Share {
-        /// How much.
-        share: Share,
-    },
-    /// Members of a group, added to the phases before.
-    Group {
-        /// Its name.
-        group: GroupName,
-    },
-}
-
-impl fmt::Display for PhaseScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Share { share } => write!(f, "{share}"),
-            Self::Group { group } => write!(f, "group {group}"),
-        }
-    }
-}
-
-/// A step of a rollout, and what must hold before the next.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Phase {
-    /// Its name, to people.
-    pub name: String,
-    /// Which devices it opens.
-    pub scope: PhaseScope,
-    /// What must hold before the next phase begins, or the rollout completes.
-    #[serde(default)]
-    pub gate: Gate,
-}
-
 /// What happens when a rate goes over its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -177,6 +127,8 @@ pub enum OnBreach {
     Pause,
     /// Stop for good.
     Abort,
+    /// Offer the devices that it updated their former version.
+    RollBack,
 }
 
 /// What a device must be like before an update may start; only what is set and what the device says counts.
@@ -207,7 +159,14 @@ pub struct RolloutSpec {
     /// Who it is for.
     #[serde(default)]
     pub audience: Audience,
+    /// Who it is not for, all the same.
+    #[serde(default, skip_serializing_if = "Exclusions::is_empty")]
+    pub exclude: Exclusions,
+    /// Only for devices that were enrolled when it began; otherwise those that join later are in, too.
+    #[serde(default)]
+    pub frozen: bool,
     /// At least one, shares rising.
+    #[serde(default)]
     pub phases: Vec<Phase>,
     /// Which hash places devices.
     #[serde(default)]
@@ -218,9 +177,25 @@ pub struct RolloutSpec {
     /// Most attempts under way at once.
     #[serde(default)]
     pub max_in_flight: Option<u32>,
+    /// Attempts that begin together within a phase: the next batch waits for the end of the one before.
+    #[serde(default)]
+    pub batch_size: Option<u32>,
+    /// How many attempts begin in an hour.
+    #[serde(default)]
+    pub pace: Option<Pace>,
     /// Most failed attempts of one device, at least 1.
     #[serde(default = "one")]
     pub max_attempts: u32,
+    /// Seconds until a device that failed may try again; doubles with each failure, up to a day.
+    #[serde(default = "five_minutes")]
+    pub retry_after_sec: u64,
+    /// A device that failed so many times in a row, in whatever rollouts, is held until an operator lets it go.
+    #[serde(default = "five")]
+    pub hold_after: Option<u32>,
+    /// Devices that weren't seen for so many seconds aren't waited for, so that a rollout can come to its end without
+    /// them; they get their update where they come back before that.
+    #[serde(default = "a_week")]
+    pub unseen_after_sec: u64,
     /// Seconds without a word after which an attempt is timed out.
     #[serde(default = "an_hour")]
     pub attempt_deadline_sec: u64,
@@ -236,6 +211,9 @@ pub struct RolloutSpec {
     /// Lets devices go back to a lower version.
     #[serde(default)]
     pub allow_downgrade: bool,
+    /// Somebody other than its author has to let it begin.
+    #[serde(default)]
+    pub needs_approval: bool,
     /// When it begins, where not at once.
     #[serde(default)]
     pub starts_at: Option<Timestamp>,
@@ -243,6 +221,18 @@ pub struct RolloutSpec {
 
 fn one() -> u32 {
     1
+}
+
+fn five_minutes() -> u64 {
+    300
+}
+
+fn five() -> Option<u32> {
+    Some(5)
+}
+
+fn a_week() -> u64 {
+    7 * 86_400
 }
 
 fn an_hour() -> u64 {
@@ -274,4 +264,58 @@ pub struct Rollout {
     pub started_at: Option<Timestamp>,
     /// When it came to its end.
     pub finished_at: Option<Timestamp>,
+    /// Who let it begin, where somebody had to.
+    #[serde(default)]
+    pub approved_by: Option<String>,
+    /// Who approved the gate of the open phase.
+    #[serde(default)]
+    pub gate_approved_by: Option<String>,
+    /// Failures up to this attempt no longer count against their devices: somebody had them retried.
+    #[serde(default)]
+    pub retried_upto: Option<AttemptId>,
+    /// Tells whether its end takes back what was under way.
+    #[serde(default)]
+    pub takes_back: bool,
+}
+
+/// Longest wait between two attempts of one device, in seconds.
+const MAX_RETRY_AFTER_SEC: u64 = 86_400;
+
+impl RolloutSpec {
+    /// Returns a rollout to all devices of a release's models that says nothing else.
+    pub fn new(name: impl Into<String>, release: ReleaseId, phases: Vec<Phase>) -> Self {
+        Self {
+            name: name.into(),
+            release,
+            audience: Audience::default(),
+            exclude: Exclusions::default(),
+            frozen: false,
+            phases,
+            cohort: CohortKind::default(),
+            priority: 0,
+            max_in_flight: None,
+            batch_size: None,
+            pace: None,
+            max_attempts: one(),
+            retry_after_sec: five_minutes(),
+            hold_after: five(),
+            unseen_after_sec: a_week(),
+            attempt_deadline_sec: an_hour(),
+            window: Window::default(),
+            requirements: Requirements::default(),
+            on_breach: OnBreach::default(),
+            allow_downgrade: false,
+            needs_approval: false,
+            starts_at: None,
+        }
+    }
+
+    /// Returns how long a device waits after so many failures in this rollout, in seconds.
+    pub fn back_off_sec(&self, failures: usize) -> u64 {
+        let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        let factor = 2_u64.checked_pow(doublings).unwrap_or(u64::MAX);
+        self.retry_after_sec
+            .saturating_mul(factor)
+            .min(MAX_RETRY_AFTER_SEC.max(self.retry_after_sec))
+    }
 }

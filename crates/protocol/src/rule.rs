@@ -1,15 +1,11 @@
 //! The rules of the decision and what they find, as data and in a person's words.
 
-use std::fmt;
+mod finding;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::DeviceState;
-use crate::release::ReleaseState;
-use crate::rollout::RolloutState;
-use crate::share::Share;
-use crate::time::Timestamp;
-use crate::version::Version;
+pub use finding::{Finding, WhoseWindow};
 
 /// A rule that a device must pass, in the order in which they are walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,106 +44,14 @@ pub enum Rule {
     Stable,
     /// It hasn't failed too often in this rollout.
     RetriesLeft,
+    /// Its last failure is long enough ago.
+    BackedOff,
     /// Not too many others are under way.
     InFlightLimit,
     /// No operator holds it.
     NotHeld,
-}
-
-/// What a rule found, with its numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(tag = "finding", rename_all = "snake_case")]
-pub enum Finding {
-    /// Nothing stands in the way, and there is no more to say.
-    Passes,
-    /// The device's state.
-    DeviceState {
-        /// As it is.
-        state: DeviceState,
-    },
-    /// The release has nothing for the device's model.
-    NoArtifact {
-        /// The device's model.
-        model: String,
-    },
-    /// The release's state.
-    ReleaseState {
-        /// As it is.
-        state: ReleaseState,
-    },
-    /// Two versions that were compared.
-    Versions {
-        /// What the device has.
-        device: Version,
-        /// What the release has or asks for.
-        release: Version,
-    },
-    /// The release asks for a boot loader version that the device doesn't say.
-    BootloaderUnknown {
-        /// What the release asks for.
-        needed: Version,
-    },
-    /// The rollout's state.
-    RolloutState {
-        /// As it is.
-        state: RolloutState,
-        /// When it begins, where it is scheduled.
-        starts_at: Option<Timestamp>,
-    },
-    /// A cohort against a share, both in percent.
-    Cohort {
-        /// The device's place, 0 to 100.
-        cohort: f64,
-        /// The share that is open.
-        share: Share,
-    },
-    /// The device is not one of the audience.
-    NotInAudience {
-        /// Who the rollout is for.
-        audience: String,
-    },
-    /// The open phases' scopes.
-    Phase {
-        /// The phase that takes the device in, or the one that is open, from 0.
-        phase: u32,
-        /// That phase's name.
-        name: String,
-        /// The device's place, 0 to 100.
-        cohort: f64,
-    },
-    /// The window is closed.
-    WindowClosed {
-        /// When it opens; `None` where that is over a year away.
-        opens_at: Option<Timestamp>,
-        /// In this zone.
-        zone: String,
-    },
-    /// A number that must not be under its limit.
-    AtLeast {
-        /// As it is.
-        got: u64,
-        /// The limit.
-        least: u64,
-    },
-    /// A number that must not be over its limit.
-    AtMost {
-        /// As it is.
-        got: u64,
-        /// The limit.
-        most: u64,
-    },
-    /// Runs on its battery.
-    OnBattery,
-    /// The link costs by the byte.
-    Metered,
-    /// The release is required, so a wish doesn't count.
-    Required,
-    /// An operator holds the device.
-    Held {
-        /// Why.
-        reason: String,
-    },
+    /// No other rollout goes first.
+    GoesFirst,
 }
 
 /// One rule's outcome.
@@ -162,7 +66,39 @@ pub struct Outcome {
     pub finding: Finding,
 }
 
+impl Outcome {
+    /// Tells whether it stands in the way until a person or a release changes it.
+    pub fn is_lasting(&self) -> bool {
+        let is_in_no_phase = matches!(self.finding, Finding::NoPhase { .. });
+        !self.passes && (self.rule.is_lasting() || is_in_no_phase)
+    }
+}
+
 impl Rule {
+    /// Every rule, in the order in which they are walked.
+    pub const ALL: [Self; 20] = [
+        Self::Accepted,
+        Self::ModelFits,
+        Self::NotOnIt,
+        Self::NotADowngrade,
+        Self::MinVersion,
+        Self::MinBootloaderVersion,
+        Self::RolloutRunning,
+        Self::InAudience,
+        Self::InOpenPhase,
+        Self::WindowOpen,
+        Self::Battery,
+        Self::Power,
+        Self::MeteredLink,
+        Self::Storage,
+        Self::Stable,
+        Self::RetriesLeft,
+        Self::BackedOff,
+        Self::InFlightLimit,
+        Self::NotHeld,
+        Self::GoesFirst,
+    ];
+
     /// Tells whether what fails it stays so until a person or a release changes it: such a device is not waited for.
     pub fn is_lasting(self) -> bool {
         match self {
@@ -183,7 +119,9 @@ impl Rule {
             | Self::MeteredLink
             | Self::Storage
             | Self::Stable
-            | Self::InFlightLimit => false,
+            | Self::BackedOff
+            | Self::InFlightLimit
+            | Self::GoesFirst => false,
         }
     }
 
@@ -206,61 +144,10 @@ impl Rule {
             Self::Storage => "The artifact fits its storage",
             Self::Stable => "It runs stably",
             Self::RetriesLeft => "It has attempts left",
+            Self::BackedOff => "Its last failure is long enough ago",
             Self::InFlightLimit => "Not too many are under way",
             Self::NotHeld => "No operator holds it",
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.finding {
-            Finding::Passes => f.write_str("yes"),
-            Finding::DeviceState { state } => write!(f, "the device is {}", state.as_str()),
-            Finding::NoArtifact { model } => write!(f, "the release has nothing for model {model}"),
-            Finding::ReleaseState { state } => write!(f, "the release is {}", state.as_str()),
-            Finding::Versions { device, release } if self.rule == Rule::NotOnIt => {
-                write!(f, "runs {device}, the release is {release}")
-            }
-            Finding::Versions { device, release } => write!(f, "has {device}, against {release}"),
-            Finding::BootloaderUnknown { needed } => {
-                write!(
-                    f,
-                    "the release needs boot loader {needed}, and the device doesn't say which it has"
-                )
-            }
-            Finding::RolloutState {
-                state,
-                starts_at: Some(start),
-            } => write!(f, "the rollout is {state}, starts {start}"),
-            Finding::RolloutState {
-                state,
-                starts_at: None,
-            } => write!(f, "the rollout is {state}"),
-            Finding::Cohort { cohort, share } => {
-                write!(f, "cohort {cohort:.1} %, open below {share}")
-            }
-            Finding::NotInAudience { audience } => write!(f, "the rollout is for {audience}"),
-            Finding::Phase { name, cohort, .. } if self.passes => {
-                write!(f, "in phase {name}, cohort {cohort:.1} %")
-            }
-            Finding::Phase { name, cohort, .. } => {
-                write!(f, "waits for phase {name}, cohort {cohort:.1} %")
-            }
-            Finding::WindowClosed {
-                opens_at: Some(at),
-                zone,
-            } => write!(f, "opens at {at} ({zone})"),
-            Finding::WindowClosed {
-                opens_at: None,
-                zone,
-            } => write!(f, "doesn't open within a year ({zone})"),
-            Finding::AtLeast { got, least } => write!(f, "has {got}, needs at least {least}"),
-            Finding::AtMost { got, most } => write!(f, "{got} of at most {most}"),
-            Finding::OnBattery => f.write_str("runs on its battery"),
-            Finding::Metered => f.write_str("the link is metered"),
-            Finding::Required => f.write_str("the link is metered, but the release is required"),
-            Finding::Held { reason } => write!(f, "held: {reason}"),
+            Self::GoesFirst => "No other rollout goes first",
         }
     }
 }

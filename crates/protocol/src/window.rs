@@ -1,8 +1,16 @@
 //! Times at which updates may start: weekly windows, and freezes at which they may not.
 
+mod closing;
+mod joint;
+#[cfg(test)]
+mod tests;
+
+pub use closing::joint_closing;
+pub use joint::{Joint, joint_opening, local_words};
+
 use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{Span, ToSpan};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Span, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
@@ -55,7 +63,7 @@ impl Weekday {
 
 /// A weekly stretch of time, on each of `days` from `start` to `end`, minutes after local midnight.
 ///
-/// One whose end is not after its start goes on past midnight into the next day; equal ends mean a whole day.
+/// One whose end is before its start goes on past midnight into the next day; 0 to 1440 is a whole day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WeeklySpan {
@@ -63,7 +71,7 @@ pub struct WeeklySpan {
     pub days: Vec<Weekday>,
     /// Start, 0 to 1439.
     pub start_minute: u16,
-    /// End, 0 to 1439.
+    /// End, 0 to 1440.
     pub end_minute: u16,
 }
 
@@ -107,8 +115,11 @@ pub enum WindowError {
     #[error("a window's span names no day")]
     NoDay,
     /// A minute that no day has.
-    #[error("a window's minutes go from 0 to 1439, not {0}")]
+    #[error("a window starts at a minute from 0 to 1439 and ends at one from 0 to 1440, not {0}")]
     Minute(u16),
+    /// A span that ends where it starts.
+    #[error("a window that starts and ends at minute {0} has no length; a whole day is 0 to 1440")]
+    NoLength(u16),
     /// A freeze that ends before it starts.
     #[error("a freeze from {from} until {until} ends before it starts")]
     EmptyFreeze {
@@ -135,6 +146,9 @@ pub enum Opening {
 /// How far ahead an opening is looked for, in days.
 const LOOK_AHEAD_DAYS: i64 = 366;
 
+/// The same as a duration.
+const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(24 * LOOK_AHEAD_DAYS);
+
 impl Window {
     /// Checks what can be checked without a device.
     pub fn check(&self) -> Result<(), WindowError> {
@@ -145,10 +159,14 @@ impl Window {
             if span.days.is_empty() {
                 return Err(WindowError::NoDay);
             }
-            for minute in [span.start_minute, span.end_minute] {
-                if minute >= 1440 {
-                    return Err(WindowError::Minute(minute));
-                }
+            if span.start_minute >= 1440 {
+                return Err(WindowError::Minute(span.start_minute));
+            }
+            if span.end_minute > 1440 {
+                return Err(WindowError::Minute(span.end_minute));
+            }
+            if span.start_minute == span.end_minute {
+                return Err(WindowError::NoLength(span.start_minute));
             }
         }
         match self
@@ -177,11 +195,34 @@ impl Window {
         if self.is_open_on(local) {
             return Opening::Open;
         }
-        let opens_at = self
-            .next_starts(local.date())
-            .flat_map(|start| instants(start, &zone))
-            .find(|start| *start > now);
+        let opens_at = self.next_opening(now.to_jiff(), &zone).map(Timestamp::from);
         Opening::Closed { opens_at }
+    }
+
+    /// Returns the first moment after `now` at which it is open, where it is closed now. Goes from one change of the zone's
+    /// clock to the next: between two, the clock runs evenly, and a change may itself open the window, by taking the clock
+    /// back into a span or on past its start.
+    fn next_opening(&self, now: jiff::Timestamp, zone: &TimeZone) -> Option<jiff::Timestamp> {
+        let horizon = now.checked_add(LOOK_AHEAD).unwrap_or(jiff::Timestamp::MAX);
+        let changes = zone.following(now).map(|change| change.timestamp());
+        let mut begin = now;
+        for end in changes.take_while(|at| *at <= horizon).chain([horizon]) {
+            let offset = zone.to_offset(begin);
+            let local = offset.to_datetime(begin);
+            if begin > now && self.is_open_on(local) {
+                return Some(begin);
+            }
+            let starts = self.next_starts(local.date());
+            let found = starts
+                .filter_map(|start| offset.to_timestamp(start).ok())
+                .take_while(|start| *start < end)
+                .find(|start| *start > begin);
+            if found.is_some() {
+                return found;
+            }
+            begin = end;
+        }
+        None
     }
 
     fn is_frozen(&self, date: Date) -> bool {
@@ -235,24 +276,6 @@ fn zone_named(name: &str) -> Option<TimeZone> {
     TimeZone::get(name).ok()
 }
 
-/// Returns the moments at which a zone's clock shows a local time: one, two where the clock is set back over it, and where
-/// it is set forward past it, the moment of that.
-fn instants(local: DateTime, zone: &TimeZone) -> impl Iterator<Item = Timestamp> + use<> {
-    let ambiguous = zone.to_ambiguous_timestamp(local);
-    let found = match ambiguous.offset() {
-        AmbiguousOffset::Unambiguous { .. } => [ambiguous.compatible().ok(), None],
-        AmbiguousOffset::Fold { .. } => [ambiguous.earlier().ok(), ambiguous.later().ok()],
-        AmbiguousOffset::Gap { .. } => {
-            let change = ambiguous
-                .later()
-                .ok()
-                .and_then(|after| zone.preceding(after).next());
-            [change.map(|change| change.timestamp()), None]
-        }
-    };
-    found.into_iter().flatten().map(Timestamp::from)
-}
-
 fn time_of(minute: u16) -> Option<Time> {
     Time::new(
         i8::try_from(minute / 60).ok()?,
@@ -261,123 +284,4 @@ fn time_of(minute: u16) -> Option<Time> {
         0,
     )
     .ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn nightly(zone: Option<&str>) -> Window {
-        let span = WeeklySpan {
-            days: vec![Weekday::Saturday, Weekday::Sunday],
-            start_minute: 22 * 60,
-            end_minute: 4 * 60,
-        };
-        Window {
-            zone: zone.map(str::to_owned),
-            spans: vec![span],
-            freezes: vec![],
-        }
-    }
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn crosses_midnight_on_sundays() {
-        let window = nightly(Some("Europe/Helsinki"));
-        // Sunday 23:30 and Monday 03:59 in Helsinki, then Monday 04:00.
-        assert_eq!(window.at(at("2026-01-11T21:30:00Z"), None), Opening::Open);
-        assert_eq!(window.at(at("2026-01-12T01:59:00Z"), None), Opening::Open);
-        let closed = window.at(at("2026-01-12T02:00:00Z"), None);
-        assert_eq!(
-            closed,
-            Opening::Closed {
-                opens_at: Some(at("2026-01-17T20:00:00Z"))
-            }
-        );
-    }
-
-    #[test]
-    fn the_devices_zone_counts_without_one() {
-        let window = nightly(None);
-        let now = at("2026-01-11T21:30:00Z");
-        assert_eq!(window.at(now, Some("Europe/Helsinki")), Opening::Open);
-        assert!(matches!(
-            window.at(now, Some("UTC")),
-            Opening::Closed { .. }
-        ));
-        assert!(matches!(
-            window.at(now, Some("No/Such")),
-            Opening::Closed { .. }
-        ));
-    }
-
-    #[test]
-    fn daylight_saving_moves_the_opening() {
-        let window = Window {
-            zone: Some("Europe/Helsinki".into()),
-            spans: vec![WeeklySpan {
-                days: Weekday::ALL.to_vec(),
-                start_minute: 210,
-                end_minute: 300,
-            }],
-            freezes: vec![],
-        };
-        // 03:30 does not exist on 2026-03-29 in Helsinki: the clock goes from 03:00 to 04:00.
-        assert_eq!(
-            window.at(at("2026-03-29T00:00:00Z"), None),
-            closed_until("2026-03-29T01:00:00Z")
-        );
-        assert_eq!(window.at(at("2026-03-29T01:00:00Z"), None), Opening::Open);
-        // 03:30 comes twice on 2026-10-25: the clock goes from 04:00 back to 03:00.
-        assert_eq!(
-            window.at(at("2026-10-25T00:00:00Z"), None),
-            closed_until("2026-10-25T00:30:00Z")
-        );
-        assert_eq!(
-            window.at(at("2026-10-25T01:10:00Z"), None),
-            closed_until("2026-10-25T01:30:00Z")
-        );
-    }
-
-    fn closed_until(text: &str) -> Opening {
-        Opening::Closed {
-            opens_at: Some(at(text)),
-        }
-    }
-
-    #[test]
-    fn freezes_close_and_end() {
-        let freeze = Freeze {
-            from: "2026-12-20".parse().unwrap(),
-            until: "2027-01-03".parse().unwrap(),
-            reason: String::new(),
-        };
-        let window = Window {
-            zone: Some("UTC".into()),
-            spans: vec![],
-            freezes: vec![freeze],
-        };
-        assert_eq!(window.at(at("2026-12-19T23:59:59Z"), None), Opening::Open);
-        assert_eq!(
-            window.at(at("2026-12-24T12:00:00Z"), None),
-            closed_until("2027-01-04T00:00:00Z")
-        );
-    }
-
-    #[test]
-    fn bad_windows_are_named() {
-        let mut window = nightly(Some("Mars/Olympus"));
-        assert_eq!(
-            window.check(),
-            Err(WindowError::UnknownZone("Mars/Olympus".into()))
-        );
-        window = nightly(None);
-        window.spans[0].end_minute = 1440;
-        assert_eq!(window.check(), Err(WindowError::Minute(1440)));
-        window.spans[0].days.clear();
-        assert_eq!(window.check(), Err(WindowError::NoDay));
-    }
 }

@@ -16,6 +16,7 @@ pub fn describe(config: &Config) -> String {
         ("data_dir", config.data_dir.display().to_string()),
         ("artifacts", fleet.artifacts_dir.display().to_string()),
         ("api_key", yes_or_no(config.api_key.is_some()).to_owned()),
+        ("trusted_proxies", config.trusted_proxies.to_string()),
         (
             "check_in_interval_sec",
             fleet.check_in_interval_sec.to_string(),
@@ -25,6 +26,10 @@ pub fn describe(config: &Config) -> String {
             fleet.busy_check_in_interval_sec.to_string(),
         ),
         ("max_artifact_bytes", fleet.max_artifact_bytes.to_string()),
+        (
+            "webhooks_allow_private",
+            fleet.webhooks_allow_private.to_string(),
+        ),
         ("log", config.log.clone().unwrap_or_else(|| "info".into())),
     ];
     let lines = lines.map(|(key, value)| format!("{key:<27} {value}\n"));

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use otter_fleet::FleetConfig;
 use url::Url;
 
+use crate::proxies::TrustedProxies;
+
 pub use check::describe;
 pub use settings::{Secret, Settings};
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// An admin's key that is to exist.
     pub api_key: Option<Secret>,
+    /// Reverse proxies that are believed.
+    pub trusted_proxies: TrustedProxies,
     /// What is logged, as `tracing` filters are written.
     pub log: Option<String>,
     /// What the fleet needs.
@@ -85,12 +89,17 @@ impl Config {
             &mut fleet.busy_check_in_interval_sec,
             settings.busy_check_in_interval_sec,
         );
+        set(
+            &mut fleet.webhooks_allow_private,
+            settings.webhooks_allow_private,
+        );
         check_intervals(&fleet)?;
         Ok(Self {
             listen: settings.listen.unwrap_or(LISTEN),
             public_url: settings.public_url.map(checked_public_url).transpose()?,
             data_dir,
             api_key: settings.api_key.filter(|key| !key.expose().is_empty()),
+            trusted_proxies: trusted_proxies(settings.trusted_proxies)?,
             log: settings.log,
             fleet,
         })
@@ -149,6 +158,14 @@ fn artifacts_folder(place: String) -> Result<PathBuf, ConfigError> {
         });
     }
     Ok(place.into())
+}
+
+fn trusted_proxies(networks: Option<Vec<String>>) -> Result<TrustedProxies, ConfigError> {
+    let proxies = TrustedProxies::parse(&networks.unwrap_or_default());
+    proxies.map_err(|why| ConfigError::Value {
+        key: "OTTER_TRUSTED_PROXIES",
+        why,
+    })
 }
 
 fn checked_public_url(url: Url) -> Result<Url, ConfigError> {
@@ -258,6 +275,13 @@ mod tests {
                     ..Settings::default()
                 },
                 "OTTER_CHECK_IN_INTERVAL_SEC",
+            ),
+            (
+                Settings {
+                    trusted_proxies: Some(vec!["proxy.example".to_owned()]),
+                    ..Settings::default()
+                },
+                "OTTER_TRUSTED_PROXIES",
             ),
             (
                 Settings {

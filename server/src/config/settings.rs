@@ -66,6 +66,15 @@ pub struct Settings {
     /// A key that is to be an admin's
     #[arg(long, env = "OTA_API_KEY", global = true, value_name = "SECRET", hide_env_values = true, value_parser = secret)]
     pub api_key: Option<Secret>,
+    /// Reverse proxies that say the truth of who asks, addresses or networks such as 10.0.0.0/8 [default: none]
+    #[arg(
+        long,
+        env = "OTTER_TRUSTED_PROXIES",
+        global = true,
+        value_name = "NETWORKS",
+        value_delimiter = ','
+    )]
+    pub trusted_proxies: Option<Vec<String>>,
     /// Seconds between two check-ins of an idle device [default: 60]
     #[arg(
         long,
@@ -90,6 +99,17 @@ pub struct Settings {
         value_name = "BYTES"
     )]
     pub max_artifact_bytes: Option<u64>,
+    /// Lets webhooks go to addresses that aren't public [default: false]
+    #[arg(
+        long,
+        env = "OTTER_WEBHOOKS_ALLOW_PRIVATE",
+        global = true,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub webhooks_allow_private: Option<bool>,
     /// What to log, such as info or otter_server=debug [default: info]
     #[arg(long, env = "OTTER_LOG", global = true, value_name = "FILTER")]
     pub log: Option<String>,
@@ -135,11 +155,13 @@ impl Settings {
             data_dir: self.data_dir.or(other.data_dir),
             artifacts: self.artifacts.or(other.artifacts),
             api_key: self.api_key.or(other.api_key),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             check_in_interval_sec: self.check_in_interval_sec.or(other.check_in_interval_sec),
             busy_check_in_interval_sec: self
                 .busy_check_in_interval_sec
                 .or(other.busy_check_in_interval_sec),
             max_artifact_bytes: self.max_artifact_bytes.or(other.max_artifact_bytes),
+            webhooks_allow_private: self.webhooks_allow_private.or(other.webhooks_allow_private),
             log: self.log.or(other.log),
         }
     }

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, header};
 use otter_protocol::ProblemCode;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use serde_json::{Map, Value};
 
 use crate::body;
 use crate::failure::{Failure, Result};
@@ -44,8 +45,23 @@ pub(super) fn check_media_type(headers: &HeaderMap) -> Result<()> {
 }
 
 /// Reads JSON. Only where that fails is it read again, slowly, to find the field.
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, &error))
+}
+
+/// Reads fields that were put together; one that doesn't fit is named with `within` before it.
+pub(crate) fn from_fields<T: DeserializeOwned>(
+    fields: Map<String, Value>,
+    within: &str,
+) -> Result<T> {
+    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+        let path = error.path().to_string();
+        let text = error.into_inner().to_string();
+        match field(&path, &text) {
+            Some(field) => Failure::invalid(format!("{within}{field}"), text),
+            None => Failure::body(text),
+        }
+    })
 }
 
 fn explain<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Failure {
@@ -65,7 +81,7 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Fail
 }
 
 /// Returns the field that serde means; of one that is missing, serde says the name and the path of what it is missing in.
-pub(super) fn field(path: &str, text: &str) -> Option<String> {
+pub(crate) fn field(path: &str, text: &str) -> Option<String> {
     let within = Some(path).filter(|path| *path != "." && !path.is_empty());
     let missing = text
         .strip_prefix("missing field `")

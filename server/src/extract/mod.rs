@@ -3,16 +3,16 @@
 mod bearer;
 mod device;
 mod json;
+mod optional;
 mod path;
 mod query;
 mod raw;
-mod reason;
 mod role;
 
 pub(crate) use device::Device;
-pub(crate) use json::Json;
+pub(crate) use json::{Json, field as field_of, from_fields, parse as parse_json};
+pub(crate) use optional::Optional;
 pub(crate) use path::Path;
 pub(crate) use query::Query;
 pub(crate) use raw::Raw;
-pub(crate) use reason::Reason;
-pub(crate) use role::{Admin, Operator, Viewer};
+pub(crate) use role::{Admin, Approver, Operator, Viewer};

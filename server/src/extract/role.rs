@@ -51,6 +51,10 @@ role!(
     Operator
 );
 role!(
+    /// A caller who may let rollouts of others begin.
+    Approver
+);
+role!(
     /// A caller who may manage keys, enrollment and trust.
     Admin
 );

@@ -17,13 +17,16 @@ use super::{Caller, TestDatabase};
 /// Most bytes of an artifact here, so that a test can go over it.
 pub const MAX_ARTIFACT_BYTES: u64 = 1 << 20;
 
+type Serving = JoinHandle<anyhow::Result<()>>;
+
 /// A running server; dropping it ends it.
 pub struct TestApp {
     pub address: SocketAddr,
     pub fleet: Fleet,
     pub stop: CancellationToken,
-    pub serving: Option<JoinHandle<anyhow::Result<()>>>,
+    pub serving: Option<Serving>,
     pub enrollment_token: String,
+    config: Config,
     keys: Vec<(Role, String)>,
     http: reqwest::Client,
     folder: TempDir,
@@ -31,21 +34,20 @@ pub struct TestApp {
 
 impl TestApp {
     pub async fn start(database: TestDatabase) -> Self {
-        let settings = Settings {
+        Self::start_with(database, |_| {}).await
+    }
+
+    /// Starts one whose settings differ from a test's usual ones.
+    pub async fn start_with(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
             database_url: Some(Secret::new(&database.url)),
             data_dir: Some(database.folder.path().join("data")),
             max_artifact_bytes: Some(MAX_ARTIFACT_BYTES),
             ..Settings::default()
         };
+        change(&mut settings);
         let config = Config::new(settings).unwrap();
-        let fleet = serve::open(&config).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let serving = tokio::spawn({
-            let (fleet, stop) = (fleet.clone(), stop.clone());
-            async move { serve::run(&config, fleet, listener, stop).await }
-        });
+        let (fleet, address, stop, serving) = serve(&config).await;
         let new = NewEnrollmentToken {
             name: "test".into(),
             quota: None,
@@ -56,6 +58,7 @@ impl TestApp {
         let token = fleet.create_enrollment_token(&Actor::Console, &new).await;
         Self {
             address,
+            config,
             keys: make_keys(&fleet).await,
             enrollment_token: token.unwrap().secret,
             fleet,
@@ -68,6 +71,16 @@ impl TestApp {
                 .unwrap(),
             folder: database.folder,
         }
+    }
+
+    /// Stops the server as a signal would, and starts another on what it left, at another address.
+    pub async fn restart(&mut self, change: impl FnOnce(&mut Config)) {
+        self.stop.cancel();
+        self.serving.take().unwrap().await.unwrap().unwrap();
+        change(&mut self.config);
+        let (fleet, address, stop, serving) = serve(&self.config).await;
+        (self.fleet, self.address, self.stop) = (fleet, address, stop);
+        self.serving = Some(serving);
     }
 
     /// Somebody who shows nothing.
@@ -115,6 +128,18 @@ impl Drop for TestApp {
             serving.abort();
         }
     }
+}
+
+async fn serve(config: &Config) -> (Fleet, SocketAddr, CancellationToken, Serving) {
+    let fleet = serve::open(config).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn({
+        let (config, fleet, stop) = (config.clone(), fleet.clone(), stop.clone());
+        async move { serve::run(&config, fleet, listener, stop).await }
+    });
+    (fleet, address, stop, serving)
 }
 
 async fn make_keys(fleet: &Fleet) -> Vec<(Role, String)> {

@@ -6,6 +6,7 @@ mod caller;
 mod database;
 mod device;
 mod publisher;
+mod receiver;
 mod wait;
 
 pub use answer::Answer;
@@ -14,6 +15,7 @@ pub use caller::Caller;
 pub use database::TestDatabase;
 pub use device::{MODEL, TestDevice, enroll_request};
 pub use publisher::{Publisher, new_release, signed_artifact};
+pub use receiver::{Manner, Receiver};
 pub use wait::eventually;
 
 /// Makes a test of a function that is given a [`TestApp`]: one on SQLite, and one on PostgreSQL where

@@ -137,3 +137,21 @@ fn the_first_start_leaves_a_link_that_only_the_owner_reads() {
     drop(Serving::start(&mut place.command(&[])));
     assert!(!link.exists());
 }
+
+#[test]
+fn a_second_server_on_one_sqlite_database_is_refused_and_one_after_a_killed_one_is_not() {
+    let place = Place::new();
+    let mut first = Serving::start(&mut place.command(&[]));
+    let output = place.run(&[]);
+    let error = text(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        error.contains("another otter-server works in the folder data"),
+        "{error}"
+    );
+    // What a person does beside a running server goes on.
+    assert!(place.run(&["migrate"]).status.success());
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    Serving::start(&mut place.command(&[]));
+}

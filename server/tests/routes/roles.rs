@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use axum::http::Method;
 use otter_protocol::ProblemCode;
-use otter_protocol::admin::Role::{self, Admin, Operator, Viewer};
+use otter_protocol::admin::Role::{self, Admin, Approver, Operator, Viewer};
 use serde_json::Value;
 
 use crate::common::{Answer, Caller, TestApp, TestDatabase};
 
-const CALLS: [(&str, &str, Role); 37] = [
+const CALLS: [(&str, &str, Role); 61] = [
     ("get", "/api/v1/me", Viewer),
     ("get", "/api/v1/overview", Viewer),
     ("get", "/api/v1/devices", Viewer),
+    ("post", "/api/v1/devices/import", Operator),
     ("get", "/api/v1/devices/{id}", Viewer),
     ("patch", "/api/v1/devices/{id}", Operator),
     ("post", "/api/v1/devices/{id}/accept", Operator),
@@ -25,15 +26,30 @@ const CALLS: [(&str, &str, Role); 37] = [
     ("put", "/api/v1/artifacts/{sha256}", Operator),
     ("get", "/api/v1/artifacts/{sha256}", Viewer),
     ("get", "/api/v1/releases", Viewer),
+    ("get", "/api/v1/releases/compare", Viewer),
+    ("get", "/api/v1/recommended", Viewer),
     ("post", "/api/v1/releases", Operator),
     ("get", "/api/v1/releases/{id}", Viewer),
     ("post", "/api/v1/releases/{id}/withdraw", Operator),
     ("get", "/api/v1/rollouts", Viewer),
     ("post", "/api/v1/rollouts", Operator),
     ("get", "/api/v1/rollouts/{id}", Viewer),
+    ("post", "/api/v1/rollouts/preview", Viewer),
+    ("get", "/api/v1/rollouts/{id}/preview", Viewer),
     ("post", "/api/v1/rollouts/{id}/pause", Operator),
     ("post", "/api/v1/rollouts/{id}/resume", Operator),
     ("post", "/api/v1/rollouts/{id}/abort", Operator),
+    ("get", "/api/v1/rollout-templates", Viewer),
+    ("get", "/api/v1/rollout-templates/{name}", Viewer),
+    ("put", "/api/v1/rollout-templates/{name}", Operator),
+    ("delete", "/api/v1/rollout-templates/{name}", Operator),
+    ("post", "/api/v1/rollouts/{id}/retry-failed", Operator),
+    ("post", "/api/v1/rollouts/{id}/roll-back", Operator),
+    ("post", "/api/v1/rollouts/{id}/skip-gate", Operator),
+    ("post", "/api/v1/rollouts/{id}/approve-gate", Approver),
+    ("post", "/api/v1/rollouts/{id}/approve", Approver),
+    ("post", "/api/v1/rollouts/{id}/start", Operator),
+    ("put", "/api/v1/rollouts/{id}", Operator),
     ("get", "/api/v1/audit", Viewer),
     ("post", "/api/v1/audit/verify", Viewer),
     ("get", "/api/v1/enrollment-tokens", Admin),
@@ -42,6 +58,14 @@ const CALLS: [(&str, &str, Role); 37] = [
     ("get", "/api/v1/api-keys", Admin),
     ("post", "/api/v1/api-keys", Admin),
     ("delete", "/api/v1/api-keys/{id}", Admin),
+    ("get", "/api/v1/webhooks", Admin),
+    ("post", "/api/v1/webhooks", Admin),
+    ("patch", "/api/v1/webhooks/{id}", Admin),
+    ("delete", "/api/v1/webhooks/{id}", Admin),
+    ("post", "/api/v1/webhooks/{id}/rotate", Admin),
+    ("post", "/api/v1/webhooks/{id}/test", Admin),
+    ("get", "/api/v1/webhooks/{id}/deliveries", Admin),
+    ("post", "/api/v1/webhooks/deliveries/{id}/redeliver", Admin),
     ("get", "/api/v1/trust", Viewer),
     ("get", "/api/v1/trust/online-keys", Viewer),
     ("put", "/api/v1/trust/root", Admin),

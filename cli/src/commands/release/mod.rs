@@ -1,5 +1,6 @@
 //! `otter release`: publishes, signs, lists and withdraws releases.
 
+mod compare;
 mod publish;
 mod sign;
 mod withdraw;
@@ -37,6 +38,13 @@ pub enum Release {
     ///
     /// With a key its signature is taken back too, so that not even a stolen server can offer it again.
     Withdraw(withdraw::Withdraw),
+    /// Compares releases by what became of the attempts at them, on each model.
+    ///
+    /// Rates come with their 95 % Wilson intervals; two releases differ for certain where Newcombe's 95 % interval of
+    /// their difference leaves out zero.
+    Compare(compare::Compare),
+    /// Names for each model the published release that does best, and the numbers that this rests on.
+    Recommended(compare::Recommended),
 }
 
 /// Which releases to list.
@@ -67,6 +75,8 @@ impl Release {
                     .value(&detail, |output| show_detail(output, &detail))
             }
             Self::Withdraw(withdraw) => withdraw.run(context, &client).await,
+            Self::Compare(compare) => compare.run(context, &client).await,
+            Self::Recommended(recommended) => recommended.run(context, &client).await,
         }
     }
 }

@@ -30,11 +30,14 @@ pub struct Publish {
         requires = "path"
     )]
     models: Vec<Model>,
-    /// What the artifacts are: image, bundle, container, firmware or module.
+    /// What the artifacts are that name no kind of their own: image, bundle, container, firmware or module.
     #[arg(long, default_value = "bundle")]
     kind: ArtifactKind,
     /// An artifact for some models, `rpi4=./a.tar.zst` or `rpi4,rpi5=./folder`; may be repeated.
-    #[arg(long = "artifact", value_name = "MODEL=PATH")]
+    ///
+    /// A kind before the path, as in `rpi4=image:rootfs.img`, goes before --kind. `./` before a path keeps it a path
+    /// whatever it begins with.
+    #[arg(long = "artifact", value_name = "MODEL=[KIND:]PATH")]
     artifacts: Vec<ArtifactArg>,
     /// What changed, to people.
     #[arg(long, conflicts_with = "notes_file")]
@@ -62,6 +65,8 @@ pub struct Publish {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ArtifactArg {
     models: Vec<Model>,
+    /// None is what --kind says.
+    kind: Option<ArtifactKind>,
     path: PathBuf,
 }
 
@@ -73,13 +78,29 @@ impl FromStr for ArtifactArg {
             .split_once('=')
             .filter(|(_, path)| !path.is_empty())
             .ok_or("an artifact is MODEL=PATH, such as `rpi4=./folder`")?;
+        let (kind, path) = split_kind(path);
+        if path.is_empty() {
+            return Err(format!("`{text}` names a kind and no file"));
+        }
         let models = models.split(',').map(|model| Model::new(model.trim()));
         Ok(Self {
             models: models
                 .collect::<Result<_, _>>()
                 .map_err(|error| error.to_string())?,
+            kind,
             path: path.into(),
         })
+    }
+}
+
+/// Splits a kind off the front of a path, where a known one is there.
+fn split_kind(text: &str) -> (Option<ArtifactKind>, &str) {
+    let kind = text
+        .split_once(':')
+        .and_then(|(kind, path)| Some((kind.parse().ok()?, path)));
+    match kind {
+        Some((kind, path)) => (Some(kind), path),
+        None => (None, text),
     }
 }
 
@@ -120,6 +141,7 @@ impl Publish {
         if let Some(path) = &self.path {
             wanted.push(ArtifactArg {
                 models: self.models.clone(),
+                kind: None,
                 path: path.clone(),
             });
         }
@@ -182,10 +204,18 @@ impl Publish {
         wanted: Vec<ArtifactArg>,
     ) -> Result<Vec<Artifact>, Failure> {
         let mut artifacts: Vec<Artifact> = Vec::new();
-        for ArtifactArg { models, path } in wanted {
-            let local = LocalArtifact::prepare(&path, self.kind).await?;
+        for ArtifactArg { models, kind, path } in wanted {
+            let kind = kind.unwrap_or(self.kind);
+            let local = LocalArtifact::prepare(&path, kind).await?;
             let known = artifacts.iter_mut().find(|one| one.sha256 == local.sha256);
             let artifact = match known {
+                Some(artifact) if artifact.kind != kind => {
+                    return Err(Failure::Usage(format!(
+                        "{} is given as {kind}, and the same bytes as {}; an artifact has one kind",
+                        path.display(),
+                        artifact.kind
+                    )));
+                }
                 Some(artifact) => artifact,
                 None => {
                     let sent = local.upload(client).await?;
@@ -198,7 +228,7 @@ impl Publish {
                     artifacts.push_mut(Artifact {
                         sha256: local.sha256,
                         size: local.size,
-                        kind: self.kind,
+                        kind,
                         models: Vec::new(),
                     })
                 }
@@ -269,8 +299,31 @@ mod tests {
         let models = ["rpi4", "rpi5"].map(|model| Model::new(model).unwrap());
         assert_eq!(argument.models, models);
         assert_eq!(argument.path, PathBuf::from("./a=b"));
-        for bad in ["rpi4", "rpi4=", "=a", "rpi4,=a"] {
+        for bad in ["rpi4", "rpi4=", "=a", "rpi4,=a", "rpi4=image:"] {
             assert!(bad.parse::<ArtifactArg>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_artifact_may_name_its_kind() {
+        let cases = [
+            (
+                "rpi4=image:rootfs.img",
+                Some(ArtifactKind::Image),
+                "rootfs.img",
+            ),
+            ("rpi4=bundle:./a:b", Some(ArtifactKind::Bundle), "./a:b"),
+            ("rpi4=rootfs.img", None, "rootfs.img"),
+            ("rpi4=./image:rootfs.img", None, "./image:rootfs.img"),
+            ("rpi4=picture:rootfs.img", None, "picture:rootfs.img"),
+        ];
+        for (text, kind, path) in cases {
+            let argument: ArtifactArg = text.parse().unwrap();
+            assert_eq!(
+                (argument.kind, argument.path),
+                (kind, path.into()),
+                "{text}"
+            );
         }
     }
 }

@@ -1,56 +1,72 @@
-//! `otter rollout`: creates, watches and stops rollouts.
+//! `otter rollout`: creates, watches and steers rollouts.
 
+mod ab;
+mod audience_args;
 mod create;
+mod plan_args;
+mod preview;
+mod show;
+mod steer;
 mod watch;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use otter_protocol::RolloutId;
-use otter_protocol::admin::{PhaseProgress, RolloutDetail, RolloutSummary, WithReason};
-use otter_protocol::gate::Tally;
-use otter_protocol::rollout::Rollout as Stored;
+use otter_protocol::admin::{RolloutDetail, RolloutSummary};
+
+pub(crate) use plan_args::PlanArgs;
+use show::{show_detail, show_list, state_text, tally_text};
 
 use crate::api::Client;
-use crate::output::Table;
-use crate::text::{ago, count, now};
-use crate::{Context, Failure, Output};
+use crate::{Context, Failure};
 
-/// Creates, watches and stops rollouts.
+/// Creates, watches and steers rollouts.
 #[derive(Debug, Subcommand)]
 pub enum Rollout {
-    /// Creates a rollout of a published release; it begins at once, or when it is scheduled.
+    /// Creates a rollout of a published release; it begins at once, when it is scheduled, or once it is approved.
     Create(Box<create::Create>),
+    /// Creates two rollouts of two releases, each to one half of the devices, to compare them.
+    ///
+    /// Which devices are in which half is a hash's to say: the same --salt always splits alike. Compare with `otter
+    /// release compare`.
+    Ab(Box<ab::Ab>),
+    /// Shows what a rollout would do before it is made; or, given its number, what it has yet to do.
+    ///
+    /// Takes what `otter rollout create` takes, and makes nothing.
+    Preview(Box<preview::Preview>),
     /// Lists rollouts, the newest first.
     List {
         /// Most rollouts.
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Shows a rollout: its phases, its gate, its failures and their reasons.
+    /// Shows a rollout: its phases, what its gates said, the way back, its failures and their reasons.
     Show {
         /// Its number.
         id: RolloutId,
     },
+    /// Ends the writing of a draft: it begins, waits for its time, or for its approval.
+    Start(steer::Step),
+    /// Lets a rollout of somebody else's begin.
+    Approve(steer::Step),
     /// Stops offering; what is under way goes on.
-    Pause(Step),
-    /// Goes on offering.
-    Resume(Step),
-    /// Stops for good; what wasn't applied yet is taken back.
-    Abort(Step),
+    Pause(steer::Step),
+    /// Goes on offering; failures known by now no longer stop it.
+    Resume(steer::Step),
+    /// Lets the open phase's gate open, where it waits for a person.
+    ApproveGate(steer::Step),
+    /// Goes on to the next phase whatever the gate says; says why.
+    SkipGate(steer::StepWithReason),
+    /// Stops for good; what wasn't applied yet is taken back, or goes on with --under-way finish.
+    Abort(steer::Abort),
+    /// Offers the devices that it updated what they ran before.
+    RollBack(steer::Step),
+    /// Lets the devices that failed try again.
+    RetryFailed(steer::Step),
     /// Follows a rollout to its end.
     ///
-    /// Ends with exit code 0 once it is completed, and 3 once it is aborted or a breach pauses it. A pause by a person
-    /// is waited out.
+    /// Waits for its approval, its start, its gates, its way back and a pause by a person. Ends with exit code 0 once it
+    /// is completed, and 3 once it is aborted, rolled back, or paused by a breach.
     Watch(watch::Watch),
-}
-
-/// Which rollout, and why.
-#[derive(Debug, Args)]
-pub struct Step {
-    /// Its number.
-    id: RolloutId,
-    /// Why, for the audit log and whoever looks at the rollout.
-    #[arg(long, default_value = "", hide_default_value = true)]
-    reason: String,
 }
 
 impl Rollout {
@@ -59,6 +75,8 @@ impl Rollout {
         let client = context.client()?;
         match self {
             Self::Create(create) => create.run(context, &client).await,
+            Self::Ab(ab) => ab.run(context, &client).await,
+            Self::Preview(preview) => preview.run(context, &client).await,
             Self::List { limit } => {
                 let mut rollouts: Vec<RolloutSummary> = client.get(&["rollouts"]).await?;
                 rollouts.truncate(limit);
@@ -70,142 +88,22 @@ impl Rollout {
                     .output
                     .value(&detail, |output| show_detail(output, &detail))
             }
+            Self::Start(step) => step.run(context, &client, "start").await,
+            Self::Approve(step) => step.run(context, &client, "approve").await,
             Self::Pause(step) => step.run(context, &client, "pause").await,
             Self::Resume(step) => step.run(context, &client, "resume").await,
-            Self::Abort(step) => step.run(context, &client, "abort").await,
+            Self::ApproveGate(step) => step.run(context, &client, "approve-gate").await,
+            Self::SkipGate(step) => step.run(context, &client, "skip-gate").await,
+            Self::Abort(abort) => abort.run(context, &client).await,
+            Self::RollBack(step) => step.run(context, &client, "roll-back").await,
+            Self::RetryFailed(step) => step.run(context, &client, "retry-failed").await,
             Self::Watch(watch) => watch.run(context, &client).await,
         }
     }
 }
 
-impl Step {
-    async fn run(self, context: &Context, client: &Client, verb: &str) -> Result<(), Failure> {
-        let id = self.id.to_string();
-        let body = WithReason {
-            reason: self.reason,
-        };
-        let rollout: Stored = client.post(&["rollouts", &id, verb], &body).await?;
-        context.output.value(&rollout, |output| {
-            output.line(format!(
-                "Rollout {id} ({}) is {}.",
-                rollout.spec.name, rollout.state
-            ))
-        })
-    }
-}
-
 /// Fetches a rollout as it stands.
-async fn detail(client: &Client, id: RolloutId) -> Result<RolloutDetail, Failure> {
+pub(crate) async fn detail(client: &Client, id: RolloutId) -> Result<RolloutDetail, Failure> {
     let id = id.to_string();
     client.get(&["rollouts", &id]).await
-}
-
-fn show_list(output: Output, rollouts: &Vec<RolloutSummary>) -> Result<(), Failure> {
-    output.value(rollouts, |output| {
-        let mut table = Table::new([
-            "id",
-            "name",
-            "release",
-            "state",
-            "phase",
-            "succeeded",
-            "failed",
-            "under way",
-            "made",
-        ]);
-        for summary in rollouts {
-            let rollout = &summary.rollout;
-            table.row([
-                rollout.id.to_string(),
-                rollout.spec.name.clone(),
-                summary.version.to_string(),
-                rollout.state.to_string(),
-                format!(
-                    "{} of {}",
-                    rollout.current_phase + 1,
-                    summary.progress.len()
-                ),
-                summary.total.succeeded.to_string(),
-                summary.total.failures().to_string(),
-                summary.total.under_way.to_string(),
-                ago(rollout.created_at, now()),
-            ]);
-        }
-        output.table(table, "No rollouts. Make one with `otter rollout create`.")
-    })
-}
-
-fn show_detail(output: Output, detail: &RolloutDetail) -> Result<(), Failure> {
-    let RolloutSummary {
-        rollout,
-        version,
-        progress,
-        ..
-    } = &detail.summary;
-    let spec = &rollout.spec;
-    output.line(format!("rollout   {} {}", rollout.id, spec.name))?;
-    output.line(format!("release   {version} for {}", spec.audience))?;
-    output.line(format!("state     {}", state_text(rollout)))?;
-    let mut table = Table::new([
-        "phase",
-        "share",
-        "succeeded",
-        "failed",
-        "under way",
-        "waiting",
-        "gate",
-    ]);
-    for one in progress {
-        table.row(phase_row(one));
-    }
-    output.table(table, "No phases.")?;
-    for reason in &detail.failure_reasons {
-        let times = count(reason.count, "failure");
-        output.line(format!("{times}: {}", reason.reason))?;
-    }
-    Ok(())
-}
-
-fn phase_row(progress: &PhaseProgress) -> [String; 7] {
-    let PhaseProgress {
-        phase,
-        tally,
-        verdict,
-    } = progress;
-    let or_unknown = |number: Option<u64>| number.map_or("?".to_owned(), |n| n.to_string());
-    [
-        phase.name.clone(),
-        phase.scope.to_string(),
-        tally.succeeded.to_string(),
-        tally.failures().to_string(),
-        tally.under_way.to_string(),
-        or_unknown(tally.waiting),
-        verdict.map_or_else(String::new, |verdict| verdict.to_string()),
-    ]
-}
-
-/// Returns a rollout's state with the reason for it.
-fn state_text(rollout: &Stored) -> String {
-    match rollout.state_reason.as_deref() {
-        None | Some("") => rollout.state.to_string(),
-        Some(reason) => format!("{}: {reason}", rollout.state),
-    }
-}
-
-/// Returns a tally in a few words.
-fn tally_text(tally: &Tally) -> String {
-    let mut words = vec![format!("{} succeeded", tally.succeeded)];
-    for (number, word) in [
-        (tally.failed, "failed"),
-        (tally.rolled_back, "rolled back"),
-        (tally.timed_out, "timed out"),
-        (tally.cancelled, "cancelled"),
-        (tally.under_way, "under way"),
-        (tally.waiting.unwrap_or(0), "waiting"),
-    ] {
-        if number > 0 {
-            words.push(format!("{number} {word}"));
-        }
-    }
-    words.join(", ")
 }

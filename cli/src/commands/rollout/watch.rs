@@ -90,16 +90,18 @@ fn end_of(rollout: &Rollout, paused_by_engine: bool) -> Option<Result<(), Failur
     let (id, state) = (rollout.id, state_text(rollout));
     match rollout.state {
         RolloutState::Completed => Some(Ok(())),
-        RolloutState::Aborted => {
+        RolloutState::Aborted | RolloutState::RolledBack => {
             let text = format!("rollout {id} was {state}");
             Some(Err(Failure::Rollout(text)))
         }
         RolloutState::Paused if paused_by_engine => Some(Err(Failure::Rollout(format!(
             "rollout {id} is {state}.\n\
-             Look at its failures with `otter rollout show {id}`; then resume or abort it."
+             Look at its failures with `otter rollout show {id}`; then resume it, roll it back or abort it."
         )))),
         RolloutState::Paused
         | RolloutState::Draft
+        | RolloutState::AwaitingApproval
+        | RolloutState::RollingBack
         | RolloutState::Scheduled
         | RolloutState::Running => None,
     }
@@ -222,6 +224,13 @@ fn phase_message(progress: &PhaseProgress) -> String {
 /// Returns the whole state in a line.
 fn line(detail: &RolloutDetail) -> String {
     let rollout = &detail.summary.rollout;
+    if let Some(way_back) = &detail.summary.way_back {
+        return format!(
+            "{}, way back: {}",
+            state_text(rollout),
+            tally_text(way_back)
+        );
+    }
     let place = rollout.current_phase as usize;
     let Some(open) = detail.summary.progress.get(place) else {
         return state_text(rollout);
@@ -267,7 +276,7 @@ mod tests {
     }
 
     fn breached() -> Value {
-        json!({"verdict": "breached", "is_rollback": false, "count": 2, "finished": 5, "limit": 10})
+        json!({"verdict": "breached", "rate": "failure", "count": 2, "finished": 5, "limit": 10})
     }
 
     #[test]

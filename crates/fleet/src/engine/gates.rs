@@ -1,35 +1,19 @@
 //! Phases end when their gates open, and rollouts stop when a rate goes over its limit.
 
-use otter_protocol::gate::{Tally, Verdict};
-use otter_protocol::rollout::{OnBreach, Phase, Rollout, RolloutState};
+use otter_protocol::rollout::{Judged, OnBreach, Rollout, RolloutState, Step};
 use otter_protocol::{RolloutId, Timestamp};
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait};
 
 use crate::actor::Actor;
 use crate::audit::{Happening, record};
 use crate::database;
-use crate::entity::rollout;
+use crate::entity::{rollout, rollout_phase};
 use crate::error::Result;
 use crate::fleet::Fleet;
 use crate::rollouts::{
-    brief, forgiven_of, locked_rollout, phases_of, rollout_of, state_change, tally_of, without,
+    brief, empty_phase, forgiven_of, locked_rollout, phases_of, rollout_of, state_change, tally_of,
 };
-
-/// What the engine does with a rollout.
-enum Step {
-    /// Nothing yet.
-    Stay,
-    /// The open phase's sample became complete, or is no longer.
-    Sample(Option<Timestamp>),
-    /// Its time has come.
-    Start,
-    /// The gate opened.
-    NextPhase,
-    /// The last gate opened.
-    Complete,
-    /// A rate is over its limit: the numbers in words.
-    Breach(String),
-}
+use crate::webhooks::Notice;
 
 impl Fleet {
     /// Lets a rollout go on as far as it may.
@@ -48,15 +32,21 @@ impl Fleet {
             return Ok(false);
         };
         let phases = phases_of(self.db(), &[id.0]).await?;
-        if matches!(step_of(&row, &phases, now)?, Step::Stay) {
+        let judged = judge(&row, &phases, now)?;
+        if let Some((verdict, tally)) = judged.verdict {
+            self.note_gate(id, row.current_phase, verdict, tally, now)
+                .await?;
+        }
+        if judged.step == Step::Stay {
             return Ok(false);
         }
         let tx = database::begin(self.db()).await?;
         let row = locked_rollout(&tx, id).await?;
         let phases = phases_of(&tx, &[id.0]).await?;
-        let step = step_of(&row, &phases, now)?;
+        let step = judge(&row, &phases, now)?.step;
         let rollout = rollout_of(row)?;
-        let goes_on = write_step(&tx, &rollout, step, now).await?;
+        let (goes_on, notices) = write_step(&tx, &rollout, step, &phases, now).await?;
+        self.announce(&tx, &notices).await?;
         tx.commit().await?;
         self.renew_plan().await?;
         self.changed(otter_protocol::admin::ChangeKind::Rollout, id);
@@ -64,100 +54,89 @@ impl Fleet {
     }
 }
 
-fn step_of(
-    row: &rollout::Model,
-    phases: &[crate::entity::rollout_phase::Model],
-    now: Timestamp,
-) -> Result<Step> {
+fn judge(row: &rollout::Model, phases: &[rollout_phase::Model], now: Timestamp) -> Result<Judged> {
     let forgiven = forgiven_of(row);
-    let rollout = rollout_of(row.clone())?;
-    match rollout.state {
-        RolloutState::Scheduled if rollout.spec.starts_at.is_none_or(|start| start <= now) => {
-            return Ok(Step::Start);
-        }
-        RolloutState::Running => {}
-        _ => return Ok(Step::Stay),
-    }
-    let place = rollout.current_phase as usize;
-    let (Some(phase), Some(counted)) = (rollout.spec.phases.get(place), phases.get(place)) else {
-        return Ok(Step::Complete);
+    let tallies: Vec<_> = phases.iter().map(tally_of).collect();
+    Ok(rollout_of(row.clone())?.next_step(&tallies, &forgiven, now))
+}
+
+/// What a person reads who wonders why a rollout was over so soon.
+const FOR_NOBODY: &str =
+    "no device was offered it: none is in its audience, or each has it already or is held";
+
+/// Says how far the way back came: devices whose former version the server has no release of stay where they are.
+fn came_back(rollout: &Rollout, phases: &[rollout_phase::Model]) -> String {
+    let forth = rollout.spec.phases.len();
+    let succeeded = |phases: &[rollout_phase::Model]| -> u64 {
+        phases.iter().map(|phase| tally_of(phase).succeeded).sum()
     };
-    let is_last = place + 1 >= rollout.spec.phases.len();
-    Ok(judge(
-        &rollout,
-        phase,
-        &without(tally_of(counted), forgiven),
-        is_last,
-        now,
-    ))
-}
-
-fn judge(rollout: &Rollout, phase: &Phase, tally: &Tally, is_last: bool, now: Timestamp) -> Step {
-    let gate = phase.gate;
-    match gate.judge(tally, rollout.sampled_at, now) {
-        Verdict::Breached(breach) => Step::Breach(format!("phase {}: {breach}", phase.name)),
-        Verdict::Sampling { .. } if rollout.sampled_at.is_some() => Step::Sample(None),
-        Verdict::Sampling { .. } => Step::Stay,
-        // The last phase is over when nobody is left, whatever the sample says: until then it goes on offering.
-        Verdict::Open if is_last && !tally.is_exhausted() => Step::Stay,
-        Verdict::Soaking { .. } | Verdict::Open
-            if rollout.sampled_at.is_none() && gate.soak_sec > 0 =>
-        {
-            Step::Sample(Some(now))
-        }
-        Verdict::Soaking { .. } => Step::Stay,
-        Verdict::Open if is_last => Step::Complete,
-        Verdict::Open => Step::NextPhase,
+    let (there, back) = phases.split_at(forth.min(phases.len()));
+    let (there, back) = (succeeded(there), succeeded(back));
+    let counts = format!("{back} of the {there} devices that it updated went back");
+    match &rollout.state_reason {
+        Some(why) => format!("{why}; {counts}"),
+        None => counts,
     }
 }
 
+/// Writes a step of a rollout with its event; tells whether there may be another, and what webhooks hear.
 async fn write_step(
     tx: &DatabaseTransaction,
     rollout: &Rollout,
     step: Step,
+    phases: &[rollout_phase::Model],
     now: Timestamp,
-) -> Result<bool> {
+) -> Result<(bool, Vec<Notice>)> {
+    let to = |state, why| state_change(rollout, state, why, now);
     let (action, change) = match step {
-        Step::Stay => return Ok(false),
+        Step::Stay => return Ok((false, Vec::new())),
         Step::Sample(sampled_at) => {
-            let sampled_at = Set(sampled_at.map(|at| at.0));
             let change = rollout::ActiveModel {
                 id: Set(rollout.id.0),
-                sampled_at,
+                sampled_at: Set(sampled_at.map(|at| at.0)),
                 ..Default::default()
             };
             rollout::Entity::update(change).exec(tx).await?;
-            return Ok(false);
+            return Ok((sampled_at.is_some(), Vec::new()));
         }
-        Step::Start => (
-            "rollout.start",
-            state_change(rollout, RolloutState::Running, None, now),
-        ),
-        Step::Complete => (
-            "rollout.complete",
-            state_change(rollout, RolloutState::Completed, None, now),
-        ),
-        Step::NextPhase => {
-            let next = i32::try_from(rollout.current_phase + 1).unwrap_or(i32::MAX);
-            let change = rollout::ActiveModel {
-                id: Set(rollout.id.0),
-                current_phase: Set(next),
-                sampled_at: Set(None),
-                forgiven: Set(None),
-                ..Default::default()
-            };
-            ("rollout.next_phase", change)
+        Step::Start => ("rollout.start", to(RolloutState::Running, None)),
+        Step::Complete => {
+            let is_empty = phases.iter().all(|phase| phase.devices == 0);
+            let why = is_empty.then(|| FOR_NOBODY.to_owned());
+            ("rollout.complete", to(RolloutState::Completed, why))
         }
-        Step::Breach(why) => match rollout.spec.on_breach {
-            OnBreach::Pause => (
-                "rollout.pause",
-                state_change(rollout, RolloutState::Paused, Some(why), now),
-            ),
-            OnBreach::Abort => (
-                "rollout.abort",
-                state_change(rollout, RolloutState::Aborted, Some(why), now),
-            ),
-        },
+        Step::RolledBack => (
+            "rollout.rolled_back",
+            to(RolloutState::RolledBack, Some(came_back(rollout, phases))),
+        ),
+        Step::NextPhase => ("rollout.next_phase", next_phase(rollout)),
+        Step::Breach(breach) => {
+            let place = rollout.current_phase as usize;
+            let phase = rollout.spec.phases.get(place);
+            let name = phase.map(|phase| phase.name.as_str()).unwrap_or_default();
+            let why = Some(format!("phase {name}: {breach}"));
+            match rollout.spec.on_breach {
+                OnBreach::Pause => ("rollout.pause", to(RolloutState::Paused, why)),
+                OnBreach::Abort => (
+                    "rollout.abort",
+                    rollout::ActiveModel {
+                        takes_back: Set(true),
+                        ..to(RolloutState::Aborted, why)
+                    },
+                ),
+                OnBreach::RollBack => {
+                    let position = i32::try_from(rollout.spec.phases.len()).unwrap_or(i32::MAX);
+                    rollout_phase::Entity::insert(empty_phase(rollout.id.0, position))
+                        .exec_without_returning(tx)
+                        .await?;
+                    let change = rollout::ActiveModel {
+                        next_grant_at: Set(None),
+                        ..to(RolloutState::RollingBack, why)
+                    };
+                    ("rollout.roll_back", change)
+                }
+            }
+        }
     };
     let after = rollout_of(rollout::Entity::update(change).exec(tx).await?)?;
     let happening = Happening::new(&Actor::Engine, action, "rollout", rollout.id);
@@ -167,5 +146,18 @@ async fn write_step(
         happening.before(brief(rollout)).after(brief(&after)),
     )
     .await?;
-    Ok(after.state == RolloutState::Running)
+    let notices = Notice::of_change(rollout, &after);
+    Ok((after.state == RolloutState::Running, notices))
+}
+
+fn next_phase(rollout: &Rollout) -> rollout::ActiveModel {
+    let next = i32::try_from(rollout.current_phase + 1).unwrap_or(i32::MAX);
+    rollout::ActiveModel {
+        id: Set(rollout.id.0),
+        current_phase: Set(next),
+        sampled_at: Set(None),
+        forgiven: Set(None),
+        gate_approved_by: Set(None),
+        ..Default::default()
+    }
 }

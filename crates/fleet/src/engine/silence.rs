@@ -10,6 +10,7 @@ use crate::entity::{attempt, rollout, rollout_phase};
 use crate::error::Result;
 use crate::fleet::Fleet;
 use crate::rollouts::{locked_rollout, spec_of};
+use crate::webhooks::Notice;
 
 /// Attempts ended in one transaction.
 const BATCH: u64 = 200;
@@ -71,16 +72,17 @@ impl Fleet {
                 ..Default::default()
             };
             attempt::Entity::update(change).exec(&tx).await?;
-            count_end(&tx, attempt, AttemptState::TimedOut).await?;
+            count_end(&tx, attempt, AttemptState::TimedOut, now).await?;
         }
+        let notices = silent.iter();
+        let notices = notices.map(|attempt| Notice::attempt(attempt, AttemptState::TimedOut));
+        self.announce(&tx, &notices.collect::<Vec<_>>()).await?;
         tx.commit().await?;
         for attempt in &silent {
             if let Ok(id) = DeviceId::new(&attempt.device_id) {
                 self.forget_device(&id);
             }
-            self.count_in_flight(otter_protocol::RolloutId(row.id), |count| {
-                count.saturating_sub(1)
-            });
+            self.attempt_ended(attempt);
             self.changed(ChangeKind::Device, &attempt.device_id);
         }
         self.changed(ChangeKind::Rollout, row.id);

@@ -1,23 +1,24 @@
 //! How many devices each phase still waits for. A rollout keeps no row per device, so they are counted over the fleet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::TryStreamExt;
-use otter_protocol::decision::{consider, phase_of};
-use otter_protocol::device::{Device, DeviceState, PastAttempts};
+use otter_protocol::decision::Weigher;
 use otter_protocol::plan::PlannedRollout;
-use otter_protocol::{AttemptState, Plan, RolloutId, Timestamp};
-use sea_orm::sea_query::{Expr, Query};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect};
+use otter_protocol::rollout::{PhaseScope, Rollout, RolloutState};
+use otter_protocol::{Plan, RolloutId, Timestamp};
+use sea_orm::sea_query::{Expr, SelectStatement};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
+};
 
 use crate::entity::rollout_phase::Column;
-use crate::entity::{attempt, device, rollout_phase};
+use crate::entity::{rollout, rollout_phase};
 use crate::error::Result;
 use crate::fleet::Fleet;
-use crate::known_device::device_of;
-use crate::rollouts::phases_of;
+use crate::rollouts::{begun_in, phases_of};
+use crate::scan::{Look, Scope, Shown};
 
 /// The least time between two counts.
 const AT_LEAST: Duration = Duration::from_millis(500);
@@ -61,7 +62,11 @@ impl Fleet {
         let Some(planned) = plan.rollout(id) else {
             return Ok(());
         };
-        if !self.inner.waiting.is_due(id) {
+        let offers = matches!(
+            planned.rollout.state,
+            RolloutState::Running | RolloutState::Paused | RolloutState::RollingBack
+        );
+        if !offers || !self.inner.waiting.is_due(id) {
             return Ok(());
         }
         let started = Instant::now();
@@ -69,14 +74,14 @@ impl Fleet {
         let counts = self.waiting_by_phase(&plan, planned, self.now()).await?;
         self.inner.waiting.counted(id, started.elapsed());
         for phase in before {
-            let position = usize::try_from(phase.position).unwrap_or(usize::MAX);
+            let position = u32::try_from(phase.position).unwrap_or(u32::MAX);
             let waiting = counts.get(&position).copied().unwrap_or(0);
             rollout_phase::Entity::update_many()
                 .set(rollout_phase::ActiveModel {
                     waiting: Set(Some(waiting)),
                     ..Default::default()
                 })
-                .filter(Column::RolloutId.eq(id.0))
+                .filter(Column::RolloutId.in_subquery(as_planned(&planned.rollout)))
                 .filter(Column::Position.eq(phase.position))
                 .filter(Column::Waiting.is_null().or(Column::Waiting.ne(waiting)))
                 // What began meanwhile was counted down already; a later count takes in the rest.
@@ -87,76 +92,74 @@ impl Fleet {
         Ok(())
     }
 
+    /// Counts the devices that still have to begin, by phase; those that go back under the one after the last.
     async fn waiting_by_phase(
         &self,
         plan: &Plan,
         planned: &PlannedRollout,
         now: Timestamp,
-    ) -> Result<HashMap<usize, i64>> {
-        let failures = self.failures_by_device(planned.rollout.id).await?;
-        let models = planned.release.models();
-        let under_way = Query::select()
-            .expr(Expr::val(1))
-            .from(attempt::Entity)
-            .and_where(
-                Expr::col((attempt::Entity, attempt::Column::DeviceId))
-                    .equals((device::Entity, device::Column::Id)),
-            )
-            .and_where(attempt::Column::RolloutId.eq(planned.rollout.id.0))
-            .and_where(attempt::Column::FinishedAt.is_null())
-            .to_owned();
-        let mut rows = device::Entity::find()
-            .filter(device::Column::State.eq(DeviceState::Accepted.as_str()))
-            .filter(device::Column::Model.is_in(models.iter().map(|model| model.as_str())))
-            .filter(device::Column::Version.ne(planned.release.version.as_str()))
-            .filter(device::Column::Hold.is_null())
-            .filter(Expr::exists(under_way).not())
-            .stream(self.db())
+    ) -> Result<HashMap<u32, i64>> {
+        let count = Count {
+            weigher: Weigher::new(plan.clone(), planned.clone(), now),
+            waiting: HashMap::new(),
+            unseen_since: now.minus_sec(planned.rollout.spec.unseen_after_sec),
+        };
+        let counted = self
+            .scan(plan, &[planned], Scope::Candidates, count)
             .await?;
-        let mut counts = HashMap::new();
-        while let Some(row) = rows.try_next().await? {
-            let failures = failures.get(&row.id).copied().unwrap_or(0);
-            let past = BTreeMap::from([(
-                planned.rollout.id,
-                PastAttempts {
-                    failures,
-                    last: None,
-                },
-            )]);
-            let device = Device {
-                past,
-                ..device_of(row)?
-            };
-            if let Some(phase) = phase_of(&device, plan, planned)
-                && consider(&device, plan, planned, now).awaits()
-            {
-                *counts.entry(phase as usize).or_default() += 1;
-            }
-        }
-        Ok(counts)
+        Ok(counted.waiting)
     }
+}
 
-    /// Returns how often each device failed in a rollout.
-    async fn failures_by_device(&self, id: RolloutId) -> Result<HashMap<String, u32>> {
-        let failed = AttemptState::ALL
-            .into_iter()
-            .filter(|state| state.is_failure())
-            .map(AttemptState::as_str);
-        let rows: Vec<(String, i64)> = attempt::Entity::find()
-            .select_only()
-            .column(attempt::Column::DeviceId)
-            .column_as(attempt::Column::Id.count(), "failures")
-            .filter(attempt::Column::RolloutId.eq(id.0))
-            .filter(attempt::Column::State.is_in(failed))
-            .group_by(attempt::Column::DeviceId)
-            .into_tuple()
-            .all(self.db())
-            .await?;
-        Ok(rows
-            .into_iter()
-            .map(|(device, count)| (device, u32::try_from(count).unwrap_or(u32::MAX)))
-            .collect())
+/// Finds a rollout as long as nobody has steered it since it was planned: who does makes its devices wait anew.
+fn as_planned(planned: &Rollout) -> SelectStatement {
+    let retried_upto = planned.retried_upto.map(|attempt| attempt.0);
+    rollout::Entity::find()
+        .select_only()
+        .column(rollout::Column::Id)
+        .filter(rollout::Column::Id.eq(planned.id.0))
+        .filter(rollout::Column::State.eq(planned.state.as_str()))
+        .filter(match retried_upto {
+            Some(upto) => rollout::Column::RetriedUpto.eq(upto),
+            None => rollout::Column::RetriedUpto.is_null(),
+        })
+        .into_query()
+}
+
+/// Counts the devices that a rollout waits for.
+struct Count {
+    weigher: Weigher,
+    waiting: HashMap<u32, i64>,
+    /// Devices that weren't seen since then aren't waited for.
+    unseen_since: Timestamp,
+}
+
+impl Look for Count {
+    fn look(&mut self, shown: &Shown<'_>) {
+        let seen_at = shown
+            .last_seen_at
+            .map_or(shown.device.enrolled_at, Timestamp);
+        if shown.device.attempt.is_some() || seen_at < self.unseen_since {
+            return;
+        }
+        let weighed = self.weigher.weigh(shown.device);
+        let Some(phase) = weighed.phase.filter(|_| weighed.awaits()) else {
+            return;
+        };
+        *self.waiting.entry(phase).or_default() += 1;
+        // Phases that take so many devices fill up as they are counted.
+        let planned = self.weigher.planned();
+        let is_new = !shown.device.past.contains_key(&planned.rollout.id);
+        if is_new && takes_so_many(planned, phase) {
+            self.weigher.take_in(phase);
+        }
     }
+}
+
+/// Tells whether a phase takes so many devices, whichever they are.
+pub(crate) fn takes_so_many(planned: &PlannedRollout, phase: u32) -> bool {
+    let phase = planned.rollout.spec.phases.get(phase as usize);
+    phase.is_some_and(|phase| matches!(phase.scope, PhaseScope::Count { .. }))
 }
 
 /// The attempts that ever began in a phase, for the database to add up: only rises.
@@ -165,6 +168,7 @@ fn begun() -> Expr {
         Column::Failed,
         Column::RolledBack,
         Column::TimedOut,
+        Column::Stepped,
         Column::Cancelled,
         Column::UnderWay,
     ]
@@ -172,14 +176,4 @@ fn begun() -> Expr {
     .fold(Expr::col(Column::Succeeded), |sum, column| {
         sum.add(Expr::col(column))
     })
-}
-
-/// The same of a phase that was read.
-fn begun_in(phase: &rollout_phase::Model) -> i64 {
-    phase.succeeded
-        + phase.failed
-        + phase.rolled_back
-        + phase.timed_out
-        + phase.cancelled
-        + phase.under_way
 }

@@ -34,6 +34,8 @@ pub(crate) struct Model {
     pub(crate) enrolled_at: i64,
     pub(crate) updated_at: i64,
     pub(crate) last_seen_at: Option<i64>,
+    pub(crate) failures_in_row: i32,
+    pub(crate) clock_off_sec: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -11,6 +11,7 @@ pub(crate) struct Model {
     pub(crate) description: String,
     #[sea_orm(column_type = "Text", nullable)]
     pub(crate) selector: Option<String>,
+    pub(crate) update_window: Option<String>,
     pub(crate) created_at: i64,
 }
 

@@ -25,6 +25,11 @@ pub(crate) struct Model {
     pub(crate) created_by: String,
     pub(crate) started_at: Option<i64>,
     pub(crate) finished_at: Option<i64>,
+    pub(crate) approved_by: Option<String>,
+    pub(crate) gate_approved_by: Option<String>,
+    pub(crate) retried_upto: Option<i32>,
+    pub(crate) takes_back: bool,
+    pub(crate) next_grant_at: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -16,6 +16,9 @@ pub(crate) struct Model {
     pub(crate) cancelled: i64,
     pub(crate) under_way: i64,
     pub(crate) waiting: Option<i64>,
+    pub(crate) stepped: i64,
+    pub(crate) unhealthy: i64,
+    pub(crate) devices: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -1,4 +1,4 @@
-//! Rollouts as people see them, and their rows as everything else here reads them.
+//! Rollouts as people see them.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,11 @@ use otter_protocol::admin::{
 };
 use otter_protocol::gate::Tally;
 use otter_protocol::release::Release;
-use otter_protocol::rollout::{Rollout, RolloutSpec, RolloutState};
+use otter_protocol::rollout::Rollout;
 use otter_protocol::{AttemptState, ReleaseId, RolloutId, Timestamp};
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use super::rows::{forgiven_of, phases_of, rollout_of, tally_of};
 use crate::attempts::summary_of;
 use crate::entity::{attempt, release, rollout, rollout_phase};
 use crate::error::{Error, Result};
@@ -46,6 +45,7 @@ impl Fleet {
             summary,
             failures: self.failures_of(id).await?,
             failure_reasons: self.reasons_of(id).await?,
+            gates: self.gate_evaluations(id).await?,
         })
     }
 
@@ -73,6 +73,7 @@ impl Fleet {
                     Error::Corrupt(format!("rollout {} has no release", rollout.id))
                 })?;
                 let progress = progress_of(&rollout, &counted, forgiven, now);
+                let way_back = counted.get(rollout.spec.phases.len()).map(tally_of);
                 let total = progress
                     .iter()
                     .map(|phase| phase.tally)
@@ -84,6 +85,7 @@ impl Fleet {
                     rollout,
                     total,
                     progress,
+                    way_back,
                 })
             })
             .collect()
@@ -121,18 +123,6 @@ impl Fleet {
     }
 }
 
-/// Reads rollouts' phases, in order.
-pub(crate) async fn phases_of(
-    db: &impl ConnectionTrait,
-    rollouts: &[i64],
-) -> Result<Vec<rollout_phase::Model>> {
-    Ok(rollout_phase::Entity::find()
-        .filter(rollout_phase::Column::RolloutId.is_in(rollouts.iter().copied()))
-        .order_by_asc(rollout_phase::Column::Position)
-        .all(db)
-        .await?)
-}
-
 fn progress_of(
     rollout: &Rollout,
     counted: &[rollout_phase::Model],
@@ -144,9 +134,11 @@ fn progress_of(
         let is_open = rollout.state.is_live() && u32::try_from(place) == Ok(rollout.current_phase);
         let tally = tally_of(counted);
         let verdict = is_open.then(|| {
+            let is_approved = rollout.gate_approved_by.is_some();
+            let tally = tally.without(&forgiven);
             phase
                 .gate
-                .judge(&without(tally, forgiven), rollout.sampled_at, now)
+                .judge(&tally, rollout.sampled_at, is_approved, now)
         });
         PhaseProgress {
             phase: phase.clone(),
@@ -157,69 +149,9 @@ fn progress_of(
     progress.collect()
 }
 
-/// Reads a phase's counters.
-pub(crate) fn tally_of(row: &rollout_phase::Model) -> Tally {
-    let count = |number: i64| u64::try_from(number).unwrap_or(0);
-    Tally {
-        succeeded: count(row.succeeded),
-        failed: count(row.failed),
-        rolled_back: count(row.rolled_back),
-        timed_out: count(row.timed_out),
-        cancelled: count(row.cancelled),
-        under_way: count(row.under_way),
-        waiting: row.waiting.map(count),
-    }
-}
-
-/// Reads the failures that a person has seen and gone on.
-pub(crate) fn forgiven_of(row: &rollout::Model) -> Tally {
-    row.forgiven
-        .as_deref()
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default()
-}
-
-/// Returns a tally whose seen failures count as finished without one, so that they fill the sample and breach nothing.
-pub(crate) fn without(tally: Tally, forgiven: Tally) -> Tally {
-    let left = |now: u64, seen: u64| now.saturating_sub(seen);
-    let fewer = Tally {
-        failed: left(tally.failed, forgiven.failed),
-        rolled_back: left(tally.rolled_back, forgiven.rolled_back),
-        timed_out: left(tally.timed_out, forgiven.timed_out),
-        ..tally
-    };
-    Tally {
-        succeeded: tally.succeeded + (tally.failures() - fewer.failures()),
-        ..fewer
-    }
-}
-
 fn failure_states() -> impl Iterator<Item = &'static str> {
     AttemptState::ALL
         .into_iter()
         .filter(|state| state.is_failure())
         .map(AttemptState::as_str)
-}
-
-/// Reads a rollout's specification.
-pub(crate) fn spec_of(row: &rollout::Model) -> Result<RolloutSpec> {
-    serde_json::from_str(&row.spec)
-        .map_err(|error| Error::Corrupt(format!("rollout {}: {error}", row.id)))
-}
-
-/// Reads a rollout's row.
-pub(crate) fn rollout_of(row: rollout::Model) -> Result<Rollout> {
-    let corrupt = |what: &str| Error::Corrupt(format!("{what} of rollout {}", row.id));
-    Ok(Rollout {
-        id: RolloutId(row.id),
-        spec: spec_of(&row)?,
-        state: RolloutState::named(&row.state).ok_or_else(|| corrupt("the state"))?,
-        current_phase: u32::try_from(row.current_phase).map_err(|_| corrupt("the phase"))?,
-        sampled_at: row.sampled_at.map(Timestamp),
-        created_at: Timestamp(row.created_at),
-        started_at: row.started_at.map(Timestamp),
-        finished_at: row.finished_at.map(Timestamp),
-        state_reason: row.state_reason,
-        created_by: row.created_by,
-    })
 }

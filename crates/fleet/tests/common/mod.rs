@@ -93,29 +93,34 @@ pub struct World {
     pub url: String,
     pub folder: TempDir,
     clock: Arc<AtomicI64>,
+    setup: FleetConfig,
 }
 
 impl World {
     pub async fn new(database: &TestDatabase) -> Self {
+        Self::with(database, |_| {}).await
+    }
+
+    /// Makes one whose fleet is set up otherwise.
+    pub async fn with(database: &TestDatabase, change: fn(&mut FleetConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let start: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
         let clock = Arc::new(AtomicI64::new(start.0));
-        let fleet = Fleet::open(config(&folder, &database.url, &clock))
-            .await
-            .unwrap();
+        let mut setup = config(&folder, &database.url, &clock);
+        change(&mut setup);
+        let fleet = Fleet::open(setup.clone()).await.unwrap();
         Self {
             fleet,
             url: database.url.clone(),
             folder,
             clock,
+            setup,
         }
     }
 
     /// Opens the same fleet as another server would.
     pub async fn another_server(&self) -> Fleet {
-        Fleet::open(config(&self.folder, &self.url, &self.clock))
-            .await
-            .unwrap()
+        Fleet::open(self.setup.clone()).await.unwrap()
     }
 
     pub fn now(&self) -> Timestamp {
@@ -124,7 +129,12 @@ impl World {
 
     /// Moves the clock.
     pub fn pass_sec(&self, sec: i64) {
-        self.clock.fetch_add(sec * 1000, Ordering::SeqCst);
+        self.pass_ms(sec * 1000);
+    }
+
+    /// Moves the clock by milliseconds.
+    pub fn pass_ms(&self, ms: i64) {
+        self.clock.fetch_add(ms, Ordering::SeqCst);
     }
 
     /// Connects beside the fleet, as somebody with access to the database.
@@ -145,7 +155,9 @@ impl World {
     /// Returns the actions of all events but those of the start, the oldest first.
     pub async fn actions(&self) -> Vec<String> {
         let events = self.events("*").await;
-        let at_start = |event: &AuditEvent| event.actor == "engine" && event.action == "group.put";
+        let made = ["group.put", "template.put"];
+        let at_start =
+            |event: &AuditEvent| event.actor == "engine" && made.contains(&event.action.as_str());
         events
             .into_iter()
             .filter(|event| !at_start(event))

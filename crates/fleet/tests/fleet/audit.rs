@@ -89,6 +89,7 @@ each_database!(two_servers_write_one_chain, |database| {
                 name: otter_protocol::GroupName::new(format!("group {n}")).unwrap(),
                 description: String::new(),
                 selector: None,
+                window: None,
             };
             fleet.put_group(&ann(), &group).await.unwrap();
         })

@@ -19,6 +19,7 @@ fn group(name: &str) -> Group {
         name: GroupName::new(name).unwrap(),
         description: "a shop".into(),
         selector: Some("location=shop".parse().unwrap()),
+        window: None,
     }
 }
 
@@ -281,7 +282,7 @@ each_database!(a_group_that_a_rollout_speaks_of_stays, |database| {
         "name": "r", "release": release.id, "phases": [{"name": "p", "scope": {"kind": "group", "group": "shop"}}],
     });
     let rollout = fleet
-        .create_rollout(&ann(), &serde_json::from_value(spec).unwrap())
+        .create_rollout(&ann(), &serde_json::from_value(spec).unwrap(), false)
         .await
         .unwrap();
     let shop = GroupName::new("shop").unwrap();
@@ -290,7 +291,15 @@ each_database!(a_group_that_a_rollout_speaks_of_stays, |database| {
         ProblemCode::Conflict,
         "Rollout",
     );
-    fleet.abort_rollout(&ann(), rollout.id, "").await.unwrap();
+    fleet
+        .steer_rollout(
+            &ann(),
+            rollout.id,
+            otter_protocol::rollout::Steering::Abort(otter_protocol::rollout::UnderWay::Cancel),
+            "",
+        )
+        .await
+        .unwrap();
     fleet.delete_group(&ann(), &shop).await.unwrap();
 });
 
@@ -340,7 +349,7 @@ each_database!(a_device_that_leaves_ends_its_attempt, |database| {
         "name": "r", "release": release.id, "phases": [{"name": "p", "scope": {"kind": "share", "share": 100.0}}],
     });
     let spec = serde_json::from_value(spec).unwrap();
-    let rollout = fleet.create_rollout(&ann(), &spec).await.unwrap();
+    let rollout = fleet.create_rollout(&ann(), &spec, false).await.unwrap();
     let known = fleet.device_by_token(&token).await.unwrap();
     let check_in = CheckIn {
         version: "1.0.0".into(),

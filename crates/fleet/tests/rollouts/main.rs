@@ -7,9 +7,16 @@
     reason = "only tests stand here"
 )]
 
+mod circumstances;
 #[path = "../common/mod.rs"]
 mod common;
+mod comparison;
+mod limits;
+mod lives;
 mod memory;
+mod presence;
+mod preview;
 mod steering;
 mod story;
+mod ways;
 mod world;

@@ -2,7 +2,7 @@
 
 use otter_protocol::check_in::Instruction;
 use otter_protocol::gate::Verdict;
-use otter_protocol::rollout::RolloutState;
+use otter_protocol::rollout::{RolloutState, Steering, UnderWay};
 use otter_protocol::{AttemptState, Cohort, ProblemCode, Share};
 use serde_json::json;
 
@@ -134,7 +134,7 @@ each_database!(
 
         world
             .fleet
-            .resume_rollout(&ann(), rollout.id, "a known fault of two")
+            .steer_rollout(&ann(), rollout.id, Steering::Resume, "a known fault of two")
             .await
             .unwrap();
         engine_looks(world).await;
@@ -211,7 +211,7 @@ each_database!(
         devices[0].check_in(&world.fleet).await;
         world
             .fleet
-            .pause_rollout(&ann(), rollout.id, "lunch")
+            .steer_rollout(&ann(), rollout.id, Steering::Pause, "lunch")
             .await
             .unwrap();
         let reply = devices[1].check_in(&world.fleet).await;
@@ -223,7 +223,7 @@ each_database!(
         ));
         let again = world
             .fleet
-            .pause_rollout(&ann(), rollout.id, "")
+            .steer_rollout(&ann(), rollout.id, Steering::Pause, "")
             .await
             .unwrap_err()
             .to_problem();
@@ -239,7 +239,12 @@ each_database!(abort_takes_attempts_back, |database| {
     let attempt = devices[0].attempt.as_ref().unwrap().attempt;
     world
         .fleet
-        .abort_rollout(&ann(), rollout.id, "wrong build")
+        .steer_rollout(
+            &ann(),
+            rollout.id,
+            Steering::Abort(UnderWay::Cancel),
+            "wrong build",
+        )
         .await
         .unwrap();
     assert_eq!(
@@ -319,7 +324,7 @@ each_database!(bad_rollouts_change_nothing, |database| {
     let refused = async |more| {
         let problem = world
             .fleet
-            .create_rollout(&ann(), &spec(release, more))
+            .create_rollout(&ann(), &spec(release, more), false)
             .await
             .unwrap_err()
             .to_problem();

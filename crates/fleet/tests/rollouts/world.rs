@@ -49,7 +49,7 @@ pub(crate) async fn roll_out(world: &World, more: serde_json::Value) -> Rollout 
     let release = publish(world).await;
     world
         .fleet
-        .create_rollout(&ann(), &spec(release, more))
+        .create_rollout(&ann(), &spec(release, more), false)
         .await
         .unwrap()
 }

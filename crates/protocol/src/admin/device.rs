@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::AttemptState;
+use crate::attempt::{AttemptPurpose, AttemptState};
 use crate::check_in::AttemptStep;
 use crate::decision::Decision;
 use crate::device::Conditions;
@@ -81,8 +81,13 @@ pub struct DeviceDetail {
     pub conditions: Conditions,
     /// Its boot loader's version.
     pub bootloader_version: Option<Version>,
-    /// SHA-256 of its public key.
-    pub fingerprint: Sha256Digest,
+    /// Seconds that its clock is ahead of the server's, negative where it is behind; only where it is more than ten minutes
+    /// off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_off_sec: Option<i64>,
+    /// SHA-256 of its public key; absent where it was registered without one and hasn't enrolled yet.
+    #[serde(default)]
+    pub fingerprint: Option<Sha256Digest>,
     /// Its attempts, the newest first, at most 50.
     pub attempts: Vec<AttemptDetail>,
     /// Why it updates or doesn't: every rule of every live rollout for its model.
@@ -122,8 +127,14 @@ pub struct AttemptSummary {
     pub version: Version,
     /// What the device ran before.
     pub from_version: Version,
-    /// The phase it began in, from 0.
+    /// The phase it began in, from 0; on the way back the one after the last.
     pub phase: u32,
+    /// What it is for.
+    #[serde(default)]
+    pub purpose: AttemptPurpose,
+    /// Since when the device says that it is unhealthy, though it succeeded.
+    #[serde(default)]
+    pub unhealthy_at: Option<Timestamp>,
     /// Where it is.
     pub state: AttemptState,
     /// How much of the state's work is done, 0 to 100.

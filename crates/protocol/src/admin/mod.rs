@@ -2,17 +2,25 @@
 
 mod audit;
 mod device;
+mod import;
 mod people;
+mod preview;
 mod release;
 mod rollout;
+mod template;
+mod webhook;
 
 use serde::{Deserialize, Serialize};
 
 pub use audit::*;
 pub use device::*;
+pub use import::*;
 pub use people::*;
+pub use preview::*;
 pub use release::*;
 pub use rollout::*;
+pub use template::*;
+pub use webhook::*;
 
 /// One page of a list, and where the next begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -86,6 +86,6 @@ pub struct WithSecret<T> {
     /// What was made.
     #[serde(flatten)]
     pub made: T,
-    /// Its secret; the server keeps only a hash.
+    /// Its secret.
     pub secret: String,
 }

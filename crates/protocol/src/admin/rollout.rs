@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::admin::AttemptSummary;
 use crate::gate::Tally;
 use crate::gate::Verdict;
-use crate::id::Model;
+use crate::id::{Model, TemplateName};
 use crate::release::Release;
 use crate::rollout::Phase;
 use crate::rollout::Rollout;
+use crate::rollout::UnderWay;
+use crate::time::Timestamp;
 use crate::version::Version;
 
 /// A rollout in a list.
@@ -28,6 +30,9 @@ pub struct RolloutSummary {
     pub total: Tally,
     /// Its phases, in order.
     pub progress: Vec<PhaseProgress>,
+    /// Attempts to go back, and devices that still have to; absent until it is rolled back.
+    #[serde(default)]
+    pub way_back: Option<Tally>,
 }
 
 /// How far a phase is.
@@ -53,6 +58,48 @@ pub struct RolloutDetail {
     pub failures: Vec<AttemptSummary>,
     /// Reasons of failures, the most frequent first.
     pub failure_reasons: Vec<ReasonCount>,
+    /// What its gates said, the newest first, at most 100.
+    #[serde(default)]
+    pub gates: Vec<GateEvaluation>,
+}
+
+/// What a gate said, from when to when, and of which counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct GateEvaluation {
+    /// The phase, from 0.
+    pub phase: u32,
+    /// What it said, with its numbers.
+    pub verdict: Verdict,
+    /// The counts it said it of.
+    pub tally: Tally,
+    /// When it first said so.
+    pub since: Timestamp,
+    /// When it was last asked with other counts than before.
+    pub at: Timestamp,
+}
+
+/// How a rollout is made.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
+#[serde(default)]
+pub struct Making {
+    /// It waits to be started; until then it can be changed.
+    pub draft: bool,
+    /// The template that whatever the body doesn't say is taken from.
+    pub template: Option<TemplateName>,
+}
+
+/// How a rollout is stopped for good.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct Abort {
+    /// Why, in a person's words.
+    pub reason: String,
+    /// What becomes of attempts under way.
+    pub under_way: UnderWay,
 }
 
 /// How often a reason was given.

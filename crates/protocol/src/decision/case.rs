@@ -1,6 +1,12 @@
 //! The rules, one function each.
 
-use crate::decision::{cohort_of, is_in_audience, phase_of};
+use std::cell::OnceCell;
+
+use super::phases::{cohort_of, exclusion_of, is_in_audience, phase_at};
+use super::target::Target;
+use super::weigh::WindowMemo;
+use crate::attempt::AttemptPurpose;
+use crate::cohort::Cohort;
 use crate::device::{Device, DeviceState};
 use crate::plan::{Plan, PlannedRollout};
 use crate::release::ReleaseState;
@@ -8,17 +14,21 @@ use crate::rollout::{Audience, RolloutState};
 use crate::rule::{Finding, Outcome, Rule};
 use crate::time::Timestamp;
 use crate::version::Version;
-use crate::window::Opening;
 
 /// One device before one rollout.
 pub(super) struct Case<'a> {
     pub(super) device: &'a Device,
     pub(super) plan: &'a Plan,
     pub(super) planned: &'a PlannedRollout,
+    pub(super) target: &'a Target<'a>,
     pub(super) now: Timestamp,
+    /// What windows said of devices like it, where a whole fleet is weighed and only what blocks is asked for.
+    pub(super) memo: Option<&'a WindowMemo>,
+    cohort: OnceCell<Cohort>,
+    phase: OnceCell<Option<u32>>,
 }
 
-fn outcome(rule: Rule, passes: bool, finding: Finding) -> Outcome {
+pub(super) fn outcome(rule: Rule, passes: bool, finding: Finding) -> Outcome {
     Outcome {
         rule,
         passes,
@@ -27,7 +37,7 @@ fn outcome(rule: Rule, passes: bool, finding: Finding) -> Outcome {
 }
 
 /// An outcome that has something to say only where it stands in the way.
-fn unless(rule: Rule, blocked: bool, finding: impl FnOnce() -> Finding) -> Outcome {
+pub(super) fn unless(rule: Rule, blocked: bool, finding: impl FnOnce() -> Finding) -> Outcome {
     outcome(
         rule,
         !blocked,
@@ -35,29 +45,71 @@ fn unless(rule: Rule, blocked: bool, finding: impl FnOnce() -> Finding) -> Outco
     )
 }
 
+impl<'a> Case<'a> {
+    /// Puts a device before a rollout.
+    pub(super) fn new(
+        device: &'a Device,
+        plan: &'a Plan,
+        planned: &'a PlannedRollout,
+        target: &'a Target<'a>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            device,
+            plan,
+            planned,
+            target,
+            now,
+            memo: None,
+            cohort: OnceCell::new(),
+            phase: OnceCell::new(),
+        }
+    }
+}
+
 impl Case<'_> {
-    /// Walks every rule, in the order of [`Rule`].
-    pub(super) fn outcomes(&self) -> Vec<Outcome> {
-        vec![
-            self.accepted(),
-            self.model_fits(),
-            self.not_on_it(),
-            self.not_a_downgrade(),
-            self.min_version(),
-            self.min_bootloader_version(),
-            self.rollout_running(),
-            self.in_audience(),
-            self.in_open_phase(),
-            self.window_open(),
-            self.battery(),
-            self.power(),
-            self.metered_link(),
-            self.storage(),
-            self.stable(),
-            self.retries_left(),
-            self.in_flight_limit(),
-            self.not_held(),
-        ]
+    /// Walks every rule but the last, in the order of [`Rule::ALL`].
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = Outcome> {
+        let walks: [fn(&Self) -> Outcome; 19] = [
+            Self::accepted,
+            Self::model_fits,
+            Self::not_on_it,
+            Self::not_a_downgrade,
+            Self::min_version,
+            Self::min_bootloader_version,
+            Self::rollout_running,
+            Self::in_audience,
+            Self::in_open_phase,
+            Self::window_open,
+            Self::battery,
+            Self::power,
+            Self::metered_link,
+            Self::storage,
+            Self::stable,
+            Self::retries_left,
+            Self::backed_off,
+            Self::in_flight_limit,
+            Self::not_held,
+        ];
+        walks.into_iter().map(|walk| walk(self))
+    }
+
+    /// Returns the device's place in the rollout.
+    pub(super) fn cohort(&self) -> Cohort {
+        *self
+            .cohort
+            .get_or_init(|| cohort_of(self.device, self.planned))
+    }
+
+    /// Returns the first phase that takes the device in, open or not.
+    pub(super) fn phase(&self) -> Option<u32> {
+        *self
+            .phase
+            .get_or_init(|| phase_at(self.device, self.plan, self.planned, || self.cohort()))
+    }
+
+    pub(super) fn goes_back(&self) -> bool {
+        self.target.purpose == AttemptPurpose::RollBack
     }
 
     fn accepted(&self) -> Outcome {
@@ -68,15 +120,16 @@ impl Case<'_> {
     }
 
     fn model_fits(&self) -> Outcome {
+        if self.goes_back() {
+            let former = self.target.former.cloned();
+            return unless(Rule::ModelFits, !self.target.is_known, || {
+                Finding::NoFormerRelease { former }
+            });
+        }
         let release = &self.planned.release;
         if release.state != ReleaseState::Published {
-            return outcome(
-                Rule::ModelFits,
-                false,
-                Finding::ReleaseState {
-                    state: release.state,
-                },
-            );
+            let state = release.state;
+            return outcome(Rule::ModelFits, false, Finding::ReleaseState { state });
         }
         let model = &self.device.model;
         unless(
@@ -95,17 +148,25 @@ impl Case<'_> {
         }
     }
 
+    /// On the way back it must still be on the release that is taken back.
     fn not_on_it(&self) -> Outcome {
         let version = &self.planned.release.version;
-        outcome(
-            Rule::NotOnIt,
-            self.device.version != *version,
-            self.versions(version),
-        )
+        let is_on_it = self.device.version == *version;
+        let passes = is_on_it == self.goes_back();
+        let shown = match self.target.former {
+            Some(former) if self.goes_back() && is_on_it => {
+                Finding::GoesBack { to: former.clone() }
+            }
+            _ => self.versions(version),
+        };
+        outcome(Rule::NotOnIt, passes, shown)
     }
 
     fn not_a_downgrade(&self) -> Outcome {
-        let version = &self.planned.release.version;
+        let version = &self.target.release.version;
+        if self.goes_back() {
+            return outcome(Rule::NotADowngrade, true, self.versions(version));
+        }
         let is_older = self
             .plan
             .versions()
@@ -116,41 +177,47 @@ impl Case<'_> {
     }
 
     fn min_version(&self) -> Outcome {
+        let rule = Rule::MinVersion;
         let Some(needed) = &self.planned.release.min_version else {
-            return outcome(Rule::MinVersion, true, Finding::Passes);
+            return outcome(rule, true, Finding::Passes);
         };
-        let is_older = self
-            .plan
-            .versions()
-            .compare(&self.device.version, needed)
-            .is_lt();
-        outcome(Rule::MinVersion, !is_older, self.versions(needed))
+        match self.target.purpose {
+            AttemptPurpose::RollBack => outcome(rule, true, Finding::Passes),
+            AttemptPurpose::Step => {
+                let finding = Finding::GoesBy {
+                    device: self.device.version.clone(),
+                    needed: needed.clone(),
+                    step: self.target.release.version.clone(),
+                };
+                outcome(rule, true, finding)
+            }
+            AttemptPurpose::Update => {
+                let is_older = self
+                    .plan
+                    .versions()
+                    .compare(&self.device.version, needed)
+                    .is_lt();
+                outcome(rule, !is_older, self.versions(needed))
+            }
+        }
     }
 
     fn min_bootloader_version(&self) -> Outcome {
         let rule = Rule::MinBootloaderVersion;
-        match (
-            &self.planned.release.min_bootloader_version,
-            &self.device.bootloader_version,
-        ) {
+        let needed = &self.target.release.min_bootloader_version;
+        match (needed, &self.device.bootloader_version) {
             (None, _) => outcome(rule, true, Finding::Passes),
-            (Some(needed), None) => outcome(
-                rule,
-                false,
-                Finding::BootloaderUnknown {
-                    needed: needed.clone(),
-                },
-            ),
+            (Some(needed), None) => {
+                let needed = needed.clone();
+                outcome(rule, false, Finding::BootloaderUnknown { needed })
+            }
             (Some(needed), Some(has)) => {
                 let is_older = self.plan.versions().compare(has, needed).is_lt();
-                outcome(
-                    rule,
-                    !is_older,
-                    Finding::Versions {
-                        device: has.clone(),
-                        release: needed.clone(),
-                    },
-                )
+                let finding = Finding::Versions {
+                    device: has.clone(),
+                    release: needed.clone(),
+                };
+                outcome(rule, !is_older, finding)
             }
         }
     }
@@ -162,18 +229,41 @@ impl Case<'_> {
             starts_at: rollout.spec.starts_at,
         };
         let has_begun = rollout.spec.starts_at.is_none_or(|start| start <= self.now);
-        unless(
-            Rule::RolloutRunning,
-            rollout.state != RolloutState::Running || !has_begun,
-            finding,
-        )
+        let offers = match rollout.state {
+            RolloutState::Running => has_begun,
+            RolloutState::RollingBack => true,
+            _ => false,
+        };
+        unless(Rule::RolloutRunning, !offers, finding)
     }
 
     fn in_audience(&self) -> Outcome {
+        let rule = Rule::InAudience;
+        if self.goes_back() {
+            return unless(rule, self.target.former.is_none(), || {
+                let audience = "the devices that it updated".to_owned();
+                Finding::NotInAudience { audience }
+            });
+        }
+        let rollout = &self.planned.rollout;
+        if let Some(by) = exclusion_of(self.device, self.plan, self.planned) {
+            return outcome(rule, false, Finding::Excluded { by });
+        }
+        let enrolled_at = self.device.enrolled_at;
+        match rollout.started_at {
+            Some(started_at) if rollout.spec.frozen && enrolled_at > started_at => {
+                let finding = Finding::JoinedLater {
+                    enrolled_at,
+                    started_at,
+                };
+                return outcome(rule, false, finding);
+            }
+            _ => {}
+        }
         let passes = is_in_audience(self.device, self.plan, self.planned);
-        let finding = match &self.planned.rollout.spec.audience {
+        let finding = match &rollout.spec.audience {
             Audience::Percent { share } => Finding::Cohort {
-                cohort: cohort_of(self.device, self.planned).as_percent(),
+                cohort: self.cohort().as_percent(),
                 share: *share,
             },
             _ if passes => Finding::Passes,
@@ -181,137 +271,33 @@ impl Case<'_> {
                 audience: audience.to_string(),
             },
         };
-        outcome(Rule::InAudience, passes, finding)
+        outcome(rule, passes, finding)
     }
 
     fn in_open_phase(&self) -> Outcome {
-        let open = self.planned.rollout.current_phase;
-        let own = phase_of(self.device, self.plan, self.planned);
-        let shown = own.unwrap_or(open);
+        if self.goes_back() {
+            return outcome(Rule::InOpenPhase, true, Finding::Passes);
+        }
+        let cohort = || self.cohort().as_percent();
+        let Some(own) = self.phase() else {
+            let cohort = cohort();
+            return outcome(Rule::InOpenPhase, false, Finding::NoPhase { cohort });
+        };
+        let passes = own <= self.planned.rollout.current_phase;
+        if passes && self.memo.is_some() {
+            return outcome(Rule::InOpenPhase, true, Finding::Passes);
+        }
         let phases = &self.planned.rollout.spec.phases;
         let name = phases
-            .get(shown as usize)
+            .get(own as usize)
             .map(|phase| format!("{} ({})", phase.name, phase.scope))
             .unwrap_or_default();
-        let cohort = cohort_of(self.device, self.planned).as_percent();
-        let passes = own.is_some_and(|own| own <= open);
-        outcome(
-            Rule::InOpenPhase,
-            passes,
-            Finding::Phase {
-                phase: shown,
-                name,
-                cohort,
-            },
-        )
-    }
-
-    fn window_open(&self) -> Outcome {
-        let window = &self.planned.rollout.spec.window;
-        let device_zone = self.device.conditions.time_zone.as_deref();
-        match window.at(self.now, device_zone) {
-            Opening::Open => outcome(Rule::WindowOpen, true, Finding::Passes),
-            Opening::Closed { opens_at } => {
-                let zone = window
-                    .zone_for(device_zone)
-                    .iana_name()
-                    .unwrap_or("UTC")
-                    .to_owned();
-                outcome(
-                    Rule::WindowOpen,
-                    false,
-                    Finding::WindowClosed { opens_at, zone },
-                )
-            }
-        }
-    }
-
-    fn battery(&self) -> Outcome {
-        let conditions = &self.device.conditions;
-        let asked = self.planned.rollout.spec.requirements.min_battery_percent;
-        match asked.zip(conditions.battery_percent) {
-            Some((least, got)) if conditions.on_mains != Some(true) => outcome(
-                Rule::Battery,
-                got >= least,
-                Finding::AtLeast {
-                    got: got.into(),
-                    least: least.into(),
-                },
-            ),
-            _ => outcome(Rule::Battery, true, Finding::Passes),
-        }
-    }
-
-    fn power(&self) -> Outcome {
-        let blocked = self.planned.rollout.spec.requirements.needs_mains
-            && self.device.conditions.on_mains == Some(false);
-        unless(Rule::Power, blocked, || Finding::OnBattery)
-    }
-
-    fn metered_link(&self) -> Outcome {
-        let avoids = self.planned.rollout.spec.requirements.avoids_metered;
-        let is_metered = self.device.conditions.is_metered == Some(true);
-        if avoids && is_metered && self.planned.release.required {
-            return outcome(Rule::MeteredLink, true, Finding::Required);
-        }
-        unless(Rule::MeteredLink, avoids && is_metered, || Finding::Metered)
-    }
-
-    fn storage(&self) -> Outcome {
-        let needed = self
-            .planned
-            .release
-            .artifact_for(&self.device.model)
-            .map(|artifact| artifact.size);
-        match needed.zip(self.device.conditions.free_bytes) {
-            Some((least, got)) => {
-                outcome(Rule::Storage, got >= least, Finding::AtLeast { got, least })
-            }
-            None => outcome(Rule::Storage, true, Finding::Passes),
-        }
-    }
-
-    fn stable(&self) -> Outcome {
-        let asked = self.planned.rollout.spec.requirements.max_crashes;
-        match asked.zip(self.device.conditions.crashes_since_boot) {
-            Some((most, got)) => outcome(
-                Rule::Stable,
-                got <= most,
-                Finding::AtMost {
-                    got: got.into(),
-                    most: most.into(),
-                },
-            ),
-            None => outcome(Rule::Stable, true, Finding::Passes),
-        }
-    }
-
-    fn retries_left(&self) -> Outcome {
-        let most = self.planned.rollout.spec.max_attempts;
-        let got = self
-            .device
-            .past
-            .get(&self.planned.rollout.id)
-            .map_or(0, |past| past.failures);
-        unless(Rule::RetriesLeft, got >= most, || Finding::AtMost {
-            got: got.into(),
-            most: most.into(),
-        })
-    }
-
-    fn in_flight_limit(&self) -> Outcome {
-        let got = self.planned.in_flight;
-        match self.planned.rollout.spec.max_in_flight {
-            Some(most) => outcome(
-                Rule::InFlightLimit,
-                got < most,
-                Finding::AtMost {
-                    got: got.into(),
-                    most: most.into(),
-                },
-            ),
-            None => outcome(Rule::InFlightLimit, true, Finding::Passes),
-        }
+        let finding = Finding::Phase {
+            phase: own,
+            name,
+            cohort: cohort(),
+        };
+        outcome(Rule::InOpenPhase, passes, finding)
     }
 
     fn not_held(&self) -> Outcome {

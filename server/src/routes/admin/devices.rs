@@ -7,7 +7,7 @@ use otter_protocol::admin::{
     DeviceDetail, DeviceFilter, DevicePatch, DeviceSummary, Page, WithReason,
 };
 
-use crate::extract::{Admin, Json, Operator, Path, Query, Reason, Viewer};
+use crate::extract::{Admin, Json, Operator, Optional, Path, Query, Viewer};
 use crate::failure::Result;
 use crate::server::Server;
 
@@ -76,11 +76,11 @@ pub(crate) async fn revoke(
     caller: Admin,
     State(server): State<Server>,
     Path(id): Path<DeviceId>,
-    Reason(reason): Reason,
+    Optional(with): Optional<WithReason>,
 ) -> Result<Answer<DeviceSummary>> {
     let device = server
         .fleet()
-        .revoke_device(&caller.actor, &id, &reason)
+        .revoke_device(&caller.actor, &id, &with.reason)
         .await?;
     Ok(Answer(device))
 }
@@ -94,11 +94,11 @@ pub(crate) async fn decommission(
     caller: Admin,
     State(server): State<Server>,
     Path(id): Path<DeviceId>,
-    Reason(reason): Reason,
+    Optional(with): Optional<WithReason>,
 ) -> Result<Answer<DeviceSummary>> {
     let device = server
         .fleet()
-        .decommission_device(&caller.actor, &id, &reason)
+        .decommission_device(&caller.actor, &id, &with.reason)
         .await?;
     Ok(Answer(device))
 }

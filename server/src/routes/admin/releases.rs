@@ -8,7 +8,7 @@ use otter_protocol::admin::{NewRelease, ReleaseDetail, WithReason};
 use otter_protocol::release::Release;
 use serde::Deserialize;
 
-use crate::extract::{Json, Operator, Path, Query, Reason, Viewer};
+use crate::extract::{Json, Operator, Optional, Path, Query, Viewer};
 use crate::failure::Result;
 use crate::server::Server;
 
@@ -68,11 +68,11 @@ pub(crate) async fn withdraw(
     caller: Operator,
     State(server): State<Server>,
     Path(id): Path<ReleaseId>,
-    Reason(reason): Reason,
+    Optional(with): Optional<WithReason>,
 ) -> Result<Answer<Release>> {
     let release = server
         .fleet()
-        .withdraw_release(&caller.actor, id, &reason)
+        .withdraw_release(&caller.actor, id, &with.reason)
         .await?;
     Ok(Answer(release))
 }

@@ -1,9 +1,13 @@
 mod artifacts;
+mod comparison;
 mod devices;
 mod groups;
+mod import;
 mod keys;
 mod live;
 mod releases;
 mod rollouts;
 mod sessions;
+mod templates;
 mod trust;
+mod webhooks;

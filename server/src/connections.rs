@@ -1,0 +1,184 @@
+//! Connections: taken in, limited in how long a client may take to ask, and ended without cutting off an answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use axum::serve::Listener;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::Service as _;
+
+use crate::proxies::TrustedProxies;
+
+/// How long a client may take for a request's head, from its connection's beginning or from the answer before.
+///
+/// So it is also how long an idle connection is kept: longer than the minute after which devices check in and proxies close
+/// a connection themselves, so that none of them sends a request into a connection that ends.
+pub const PATIENCE: Duration = Duration::from_secs(75);
+
+/// How clients are met.
+#[derive(Debug, Clone)]
+pub struct Manner {
+    /// How long a client may take for a request's head.
+    pub patience: Duration,
+    /// Who is believed where a request comes from.
+    pub proxies: TrustedProxies,
+}
+
+/// Serves until `stop` is cancelled and every request that was under way then has its answer.
+pub async fn serve(
+    mut listener: TcpListener,
+    app: Router,
+    manner: Manner,
+    stop: CancellationToken,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(manner.patience);
+    let proxies = Arc::new(manner.proxies);
+    let connections = GracefulShutdown::new();
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = Listener::accept(&mut listener) => accepted,
+            () = stop.cancelled() => break,
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!("cannot set TCP_NODELAY: {error}");
+        }
+        let (app, proxies) = (app.clone(), proxies.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let client = proxies.client(peer.ip(), request.headers());
+            let client = SocketAddr::new(client, peer.port());
+            request.extensions_mut().insert(ConnectInfo(client));
+            // A router is always ready.
+            app.clone().call(request)
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, "a connection broke off: {error}");
+            }
+        });
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use axum::routing::{get, post};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::sync::mpsc;
+    use tokio::task::JoinHandle;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_secs(1);
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    async fn start(
+        app: Router,
+        patience: Duration,
+    ) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let manner = Manner {
+            patience,
+            proxies: TrustedProxies::parse(&["127.0.0.1".to_owned()]).unwrap(),
+        };
+        let serving = tokio::spawn(serve(listener, app, manner, stop.clone()));
+        (address, stop, serving)
+    }
+
+    async fn client(address: SocketAddr, sent: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn rest(mut stream: TcpStream) -> String {
+        let mut answer = Vec::new();
+        let read = timeout(DEADLINE, stream.read_to_end(&mut answer));
+        read.await.expect("the connection stays open").unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_ends_its_request_is_hung_up_on() {
+        let app = Router::new().route("/", get(async || "here"));
+        let (address, _stop, _serving) = start(app, SHORT).await;
+        let asked = "GET / HTTP/1.1\r\nHost: otter\r\n\r\n";
+        let begun = Instant::now();
+        let hung_up_on = ["", "GET / HTTP/1.1\r\nHost: ot", asked].map(async |sent| {
+            let answer = rest(client(address, sent).await).await;
+            assert!(begun.elapsed() >= SHORT, "{sent:?} was cut off too soon");
+            assert_eq!(answer.contains("here"), sent == asked, "{answer}");
+        });
+        futures::future::join_all(hung_up_on).await;
+    }
+
+    #[tokio::test]
+    async fn handlers_see_the_client_behind_a_trusted_proxy() {
+        let who = async |ConnectInfo(client): ConnectInfo<SocketAddr>| client.ip().to_string();
+        let app = Router::new().route("/", get(who));
+        let (address, _stop, _serving) = start(app, PATIENCE).await;
+        let asked = "GET / HTTP/1.1\r\nHost: otter\r\nConnection: close\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n";
+        let answer = rest(client(address, asked).await).await;
+        assert!(answer.ends_with("\r\n\r\n203.0.113.9"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_body_may_take_its_time() {
+        let app = Router::new().route("/", post(async |body: String| body));
+        let (address, _stop, _serving) = start(app, SHORT).await;
+        let head =
+            "POST / HTTP/1.1\r\nHost: otter\r\nConnection: close\r\nContent-Length: 4\r\n\r\n";
+        let mut stream = client(address, head).await;
+        for letter in ["s", "l", "o", "w"] {
+            tokio::time::sleep(SHORT / 2).await;
+            stream.write_all(letter.as_bytes()).await.unwrap();
+        }
+        let answer = rest(stream).await;
+        assert!(answer.ends_with("\r\n\r\nslow"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn at_the_end_idle_connections_close_and_answers_are_finished() {
+        let (asked, mut is_asked) = mpsc::channel(1);
+        let (answer, answered) = tokio::sync::watch::channel(false);
+        let slow = async move || {
+            asked.send(()).await.unwrap();
+            let mut answered = answered.clone();
+            answered.wait_for(|is| *is).await.unwrap();
+            "at last"
+        };
+        let app = Router::new().route("/", get(slow));
+        let (address, stop, serving) = start(app, PATIENCE).await;
+        let idle = client(address, "").await;
+        let busy = client(address, "GET / HTTP/1.1\r\nHost: otter\r\n\r\n").await;
+        timeout(DEADLINE, is_asked.recv()).await.unwrap().unwrap();
+        stop.cancel();
+        assert_eq!(rest(idle).await, "");
+        assert!(!serving.is_finished(), "a request is under way");
+        answer.send(true).unwrap();
+        let answer = rest(busy).await;
+        assert!(answer.ends_with("at last"), "{answer}");
+        timeout(DEADLINE, serving).await.unwrap().unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}
