@@ -1,4 +1,4 @@
-//! The least of an HTTP client: one GET, read to its end.
+//! The least of an HTTP client: one GET or POST, its answer read to the end.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -17,6 +17,28 @@ pub(crate) struct Answer {
 
 /// Asks 127.0.0.1 for a path; `limit` holds for connecting and for each read.
 pub(crate) fn get(port: u16, path: &str, token: Option<&str>, limit: Duration) -> Result<Answer> {
+    send("GET", port, path, token, "", limit)
+}
+
+/// Posts JSON to a path of 127.0.0.1; `limit` holds for connecting and for each read and write.
+pub(crate) fn post(
+    port: u16,
+    path: &str,
+    token: Option<&str>,
+    json: &str,
+    limit: Duration,
+) -> Result<Answer> {
+    send("POST", port, path, token, json, limit)
+}
+
+fn send(
+    method: &str,
+    port: u16,
+    path: &str,
+    token: Option<&str>,
+    json: &str,
+    limit: Duration,
+) -> Result<Answer> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, limit)
         .with_context(|| format!("nobody answers on {address}"))?;
@@ -25,11 +47,15 @@ pub(crate) fn get(port: u16, path: &str, token: Option<&str>, limit: Duration) -
     let authorization = token.map_or_else(String::new, |token| {
         format!("Authorization: Bearer {token}\r\n")
     });
-    // Version 1.0: the body is never in chunks, and ends where the connection does.
-    write!(
-        stream,
-        "GET {path} HTTP/1.0\r\nHost: {address}\r\n{authorization}\r\n"
-    )?;
+    let content = match json.len() {
+        0 => String::new(),
+        length => format!("Content-Type: application/json\r\nContent-Length: {length}\r\n"),
+    };
+    // Version 1.0: the answer's body is never in chunks, and ends where the connection does.
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\n{authorization}{content}\r\n{json}"
+    );
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     parse(&answer).with_context(|| format!("{address}{path} answered no HTTP"))

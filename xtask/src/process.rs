@@ -204,6 +204,18 @@ impl Background {
         Ok(())
     }
 
+    /// The most memory that it has held at once, in bytes, by the kernel's count.
+    pub(crate) fn peak_memory(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix("kB"));
+        let kib: u64 = kib
+            .and_then(|kib| kib.trim().parse().ok())
+            .with_context(|| format!("{path} has no VmHWM"))?;
+        Ok(kib << 10)
+    }
+
     /// Sends a signal to the whole group; SIGKILL is how a test crashes it.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         kill_process_group(self.group(), signal)

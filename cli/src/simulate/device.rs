@@ -1,5 +1,6 @@
 //! One simulated device: enrolls, checks in, goes through attempts.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use otter_protocol::check_in::{
 };
 use otter_protocol::cohort::Cohort;
 use otter_protocol::device::{Conditions, Pairs};
-use otter_protocol::{AttemptId, DeviceId, Problem, ProblemCode};
+use otter_protocol::{AttemptId, DeviceId, Problem, ProblemCode, Version};
 use otter_trust::SecretKey;
 use tokio::time::{Instant, sleep};
 
@@ -18,6 +19,7 @@ use super::download::{Download, Step};
 use super::fleet::Fleet;
 use super::report::Stage;
 use super::store::Record;
+use super::temper::Temper;
 use crate::text::now;
 
 /// Where simulated devices say they are, for selectors.
@@ -25,6 +27,9 @@ const LOCATIONS: [&str; 4] = ["warehouse", "office", "field", "laboratory"];
 
 /// Least time between two reports of a download's progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// Steps after which a device that becomes unhealthy does.
+const SOUND_STEPS: u32 = 4;
 
 /// Why a device stops: the server won't have it.
 pub(super) struct Gone(pub(super) String);
@@ -40,7 +45,13 @@ pub(super) struct Device {
     fleet: Arc<Fleet>,
     seat: usize,
     record: Record,
-    fails: bool,
+    temper: Temper,
+    /// What it ran when it woke up: on that it is always healthy.
+    former: Version,
+    /// When it came to run anything else.
+    arrived: Option<Instant>,
+    /// The version that it failed at last.
+    failed_at: Option<Version>,
 }
 
 /// How far an attempt came before anything was applied.
@@ -57,12 +68,16 @@ enum Fetched {
 
 impl Device {
     /// Wakes a device up, on its seat of the fleet's board.
-    pub(super) fn new(fleet: Arc<Fleet>, seat: usize, record: Record, fails: bool) -> Self {
+    pub(super) fn new(fleet: Arc<Fleet>, seat: usize, record: Record, temper: Temper) -> Self {
+        let former = record.version.clone();
         Self {
             fleet,
             seat,
             record,
-            fails,
+            temper,
+            former,
+            arrived: None,
+            failed_at: None,
         }
     }
 
@@ -74,7 +89,7 @@ impl Device {
         gone
     }
 
-    async fn run(&mut self) -> Result<std::convert::Infallible, Gone> {
+    async fn run(&mut self) -> Result<Infallible, Gone> {
         if self.record.token.is_none() {
             self.enroll().await?;
             self.show(Stage::Starting);
@@ -156,6 +171,7 @@ impl Device {
                 on_mains: Some(true),
                 free_bytes: Some(8 << 30),
                 crashes_since_boot: Some(0),
+                is_healthy: Some(!self.is_ailing()),
                 ..Conditions::default()
             },
             attempt,
@@ -173,6 +189,9 @@ impl Device {
         if self.record.version == offer.version {
             // Ended by a kill between its reboot and its word on it.
             return self.report(AttemptState::Succeeded, None).await.map(drop);
+        }
+        if self.temper == Temper::Silent {
+            return self.fall_silent().await;
         }
         let failure = match self.fetch(offer).await? {
             Fetched::Whole => return self.apply(offer).await,
@@ -243,20 +262,49 @@ impl Device {
             self.report(state, None).await?;
             sleep(self.fleet.settings.step).await;
         }
-        if !self.fails {
+        let fails = self.fails_at(&offer.version);
+        if fails {
+            self.failed_at = Some(offer.version.clone());
+        } else {
             self.record.version = offer.version.clone();
         }
         self.report(AttemptState::Verifying, None).await?;
         sleep(self.fleet.settings.step).await;
-        let (state, message) = if self.fails {
+        let (state, message) = if fails {
             let why = format!(
                 "health check http://127.0.0.1:8080/health: connection refused after 5 tries, rolled back to {old}"
             );
             (AttemptState::RolledBack, Some(why))
         } else {
+            self.arrived = Some(Instant::now());
             (AttemptState::Succeeded, None)
         };
         self.report(state, message).await.map(drop)
+    }
+
+    /// Tells whether an attempt at a version fails.
+    fn fails_at(&self, version: &Version) -> bool {
+        match self.temper {
+            Temper::Failing => true,
+            Temper::Flapping => self.failed_at.as_ref() != Some(version),
+            Temper::Sound | Temper::Unhealthy | Temper::Silent => false,
+        }
+    }
+
+    /// Tells whether it is unhealthy: some time after it came to run something new, until it runs what it ran before.
+    fn is_ailing(&self) -> bool {
+        self.temper == Temper::Unhealthy
+            && self.record.version != self.former
+            && self
+                .arrived
+                .is_none_or(|at| at.elapsed() >= self.fleet.settings.step * SOUND_STEPS)
+    }
+
+    /// Is not heard of again.
+    async fn fall_silent(&mut self) -> Result<(), Gone> {
+        self.report(AttemptState::Downloading, None).await?;
+        self.show(Stage::Silent);
+        std::future::pending().await
     }
 
     /// Takes an attempt as its own; goes on counting where it was before a restart.

@@ -1,12 +1,9 @@
 //! Who the simulated devices are, and running all of them until an end.
 
-use std::cmp::Reverse;
-use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use otter_protocol::DeviceId;
-use otter_protocol::cohort::Cohort;
 use otter_trust::SecretKey;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -17,6 +14,7 @@ use super::device::{Device, Gone};
 use super::link::Link;
 use super::report::{Board, Display};
 use super::store::{Record, Store};
+use super::temper;
 use crate::{Failure, Output};
 
 /// What all devices share.
@@ -45,7 +43,7 @@ pub async fn run(settings: Settings, output: Output) -> Result<(), Failure> {
         None => Default::default(),
     };
     let ids = ids(&settings)?;
-    let failing = failing(&ids, &settings)?;
+    let tempers = temper::assign(&ids, settings.tempers, &settings.fail_devices)?;
     let mut records = Vec::with_capacity(ids.len());
     for (place, id) in ids.into_iter().enumerate() {
         records.push(match known.get(&id) {
@@ -68,8 +66,8 @@ pub async fn run(settings: Settings, output: Output) -> Result<(), Failure> {
             .store
             .save(&record)
             .map_err(Failure::file("the devices' state"))?;
-        let fails = failing.contains(&record.id);
-        let device = Device::new(Arc::clone(&fleet), seat, record, fails);
+        let temper = tempers.get(&record.id).copied().unwrap_or_default();
+        let device = Device::new(Arc::clone(&fleet), seat, record, temper);
         let end = fleet.end.clone();
         devices.spawn(async move { end.run_until_cancelled(device.live()).await });
     }
@@ -140,28 +138,15 @@ async fn interrupted() {
 
 /// Returns the devices' ids, the first with number 1.
 fn ids(settings: &Settings) -> Result<Vec<DeviceId>, Failure> {
-    let ids = (1..=settings.devices).map(|number| {
-        DeviceId::new(format!("{}{number:04}", settings.id_prefix))
-            .map_err(|error| Failure::Usage(format!("--id-prefix: {error}")))
-    });
-    ids.collect()
+    (1..=settings.devices)
+        .map(|number| id_of(&settings.id_prefix, number))
+        .collect()
 }
 
-/// Returns the devices that fail: those named, and those whose cohort is highest.
-///
-/// They come last in every rollout with fixed cohorts, so that a canary of many is not spoiled by chance.
-fn failing(ids: &[DeviceId], settings: &Settings) -> Result<HashSet<DeviceId>, Failure> {
-    if let Some(unknown) = settings.fail_devices.iter().find(|id| !ids.contains(id)) {
-        return Err(Failure::Usage(format!(
-            "--fail-device {unknown} is none of the simulated devices, which are {} to {}",
-            ids.first().map_or("", DeviceId::as_str),
-            ids.last().map_or("", DeviceId::as_str)
-        )));
-    }
-    let mut ranked: Vec<&DeviceId> = ids.iter().collect();
-    ranked.sort_by_key(|id| Reverse(Cohort::fixed(id)));
-    let by_rank = ranked.into_iter().take(settings.fail as usize);
-    Ok(by_rank.chain(&settings.fail_devices).cloned().collect())
+/// Returns the id of the device with a number.
+pub(super) fn id_of(prefix: &str, number: u32) -> Result<DeviceId, Failure> {
+    DeviceId::new(format!("{prefix}{number:04}"))
+        .map_err(|error| Failure::Usage(format!("--id-prefix: {error}")))
 }
 
 /// Makes a device that nobody knows yet, with a key of its own.
@@ -189,55 +174,4 @@ fn none_let_in(summary: &super::Summary) -> Failure {
          `otter enrollment-token create` makes one.",
         reasons.join("; ").trim_end_matches('.')
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(devices: u32, fail: u32) -> Settings {
-        Settings {
-            server: "http://127.0.0.1:1".parse().unwrap(),
-            devices,
-            models: Vec::new(),
-            enrollment_token: None,
-            version: "1.0.0".into(),
-            id_prefix: "sim-".to_owned(),
-            interval: None,
-            step: Duration::ZERO,
-            fail,
-            fail_devices: Vec::new(),
-            rate_bytes: None,
-            concurrency: 1,
-            state: None,
-            until_idle: None,
-            duration: None,
-        }
-    }
-
-    #[test]
-    fn the_same_devices_fail_every_time_and_they_come_last() {
-        let settings = settings(200, 2);
-        let ids = ids(&settings).unwrap();
-        let failing = failing(&ids, &settings).unwrap();
-        assert_eq!(failing.len(), 2);
-        let least = failing.iter().map(Cohort::fixed).min().unwrap();
-        let before = ids.iter().filter(|id| Cohort::fixed(id) < least).count();
-        assert_eq!(before, 198);
-    }
-
-    #[test]
-    fn a_device_that_should_fail_must_be_there() {
-        let mut settings = settings(3, 0);
-        let ids = ids(&settings).unwrap();
-        settings.fail_devices = vec![DeviceId::new("sim-0003").unwrap()];
-        assert_eq!(failing(&ids, &settings).unwrap().len(), 1);
-        settings.fail_devices = vec![DeviceId::new("sim-0004").unwrap()];
-        let error = failing(&ids, &settings).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        assert!(
-            error.to_string().contains("sim-0001 to sim-0003"),
-            "{error}"
-        );
-    }
 }

@@ -4,17 +4,21 @@
 //! |---|---|
 //! | `fleet` | who the devices are, and running all of them until an end |
 //! | `device` | one device: enrolls, checks in, goes through attempts |
+//! | `temper` | how a device takes an update: well, badly, or not at all |
 //! | `download` | one artifact on its way to one device: in pieces, hashed, resumed |
 //! | `link` | requests, with their limits and retries |
 //! | `store` | what the devices keep from one run to the next |
 //! | `report` | what people and scripts get to see |
+//! | `seed` | a large fleet in the registry alone |
 
 mod device;
 mod download;
 mod fleet;
 mod link;
 mod report;
+mod seed;
 mod store;
+mod temper;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -25,6 +29,9 @@ use url::Url;
 
 pub use fleet::run;
 pub use report::Summary;
+pub(crate) use seed::group_share;
+pub use seed::{Seed, fill};
+pub use temper::Tempers;
 
 /// What is simulated, and for how long.
 #[derive(Debug, Clone)]
@@ -45,8 +52,8 @@ pub struct Settings {
     pub interval: Option<Duration>,
     /// Time that each of installing, rebooting and verifying takes.
     pub step: Duration,
-    /// How many of them fail every attempt.
-    pub fail: u32,
+    /// How many of them take updates otherwise than well.
+    pub tempers: Tempers,
     /// Those that fail every attempt beside these.
     pub fail_devices: Vec<DeviceId>,
     /// Most bytes a second that one device downloads.

@@ -30,6 +30,8 @@ pub(super) enum Stage {
     Idle,
     /// At an attempt.
     Attempt(AttemptState),
+    /// Not heard of again.
+    Silent,
     /// The server won't have it.
     Refused,
 }
@@ -42,6 +44,7 @@ impl Stage {
             Self::Starting => "starting",
             Self::Idle => "idle",
             Self::Attempt(state) => state.as_str(),
+            Self::Silent => "silent",
             Self::Refused => "refused",
         }
     }
@@ -146,7 +149,7 @@ impl Board {
 
     /// Tells whether no device has had anything to do for so long.
     pub(super) fn is_idle_for(&self, time: Duration) -> bool {
-        let at_rest = |stage: Stage| matches!(stage, Stage::Idle | Stage::Refused);
+        let at_rest = |stage: Stage| matches!(stage, Stage::Idle | Stage::Silent | Stage::Refused);
         lock(&self.outcomes).moved_at.elapsed() >= time
             && lock(&self.seats).iter().all(|(stage, _)| at_rest(*stage))
     }

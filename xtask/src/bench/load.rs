@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::process::{self, Background};
@@ -19,6 +19,16 @@ const START: Duration = Duration::from_secs(10);
 /// Builds the load's program.
 pub(super) fn build() -> Result<()> {
     process::run(rust::cargo().args(["build", "--release", "--package", "otter-load"]))
+}
+
+/// Fails where the load's program was never built, saying what to do.
+pub(super) fn ensure_built() -> Result<()> {
+    ensure!(
+        program().is_file(),
+        "{} is not there: run `cargo xtask bench` without --no-build once",
+        program().display()
+    );
+    Ok(())
 }
 
 fn program() -> PathBuf {

@@ -20,4 +20,4 @@ pub(crate) use gateway::{Gateway, bundle, greeting};
 pub(crate) use otter::Otter;
 pub(crate) use secret::{key, password};
 pub(crate) use server::{Api, Server, Setup, ensure_free};
-pub(crate) use simulated::{Fleet, Orders};
+pub(crate) use simulated::{Fleet, Orders, tokens};

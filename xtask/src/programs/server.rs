@@ -68,7 +68,10 @@ impl Server {
         if let Some((name, password)) = admin {
             add_admin(folder, setup, name, password)?;
         }
-        let mut command = command(folder, setup);
+        Self::run(folder, setup, key, command(folder, setup))
+    }
+
+    fn run(folder: &Folder, setup: Setup, key: String, mut command: Command) -> Result<Self> {
         command.env("OTA_API_KEY", &key);
         let log = folder.log("otter-server");
         let process = Background::start("otter-server", &mut command, &log)?;
@@ -87,6 +90,25 @@ impl Server {
             .process
             .wait_until("answered", START, || api.is_healthy())?;
         Ok(server)
+    }
+
+    /// Starts the server on another database, where one is named, and waits until it is healthy.
+    pub(crate) fn start_on(
+        folder: &Folder,
+        setup: Setup,
+        key: String,
+        database: Option<&str>,
+    ) -> Result<Self> {
+        let mut command = command(folder, setup);
+        if let Some(url) = database {
+            command.env("DATABASE_URL", url);
+        }
+        Self::run(folder, setup, key, command)
+    }
+
+    /// The most memory that the server has held at once, in MiB.
+    pub(crate) fn peak_rss_mib(&self) -> Result<f64> {
+        Ok(self.process.peak_memory()? as f64 / f64::from(1 << 20))
     }
 
     /// Kills the server with SIGKILL and starts it again at once; doesn't wait until it is healthy.

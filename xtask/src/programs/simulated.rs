@@ -101,6 +101,13 @@ impl Fleet {
     }
 }
 
+/// The tokens of the devices that were simulated in a folder, by id.
+pub(crate) fn tokens(folder: &Folder) -> Result<Vec<String>> {
+    let tokens = devices(&folder.path("simulated"))?.into_values();
+    let tokens = tokens.filter_map(|record| Some(record.get("token")?.as_str()?.to_owned()));
+    Ok(tokens.collect())
+}
+
 /// What the devices of a simulation's folder remember, by id.
 fn devices(state: &Path) -> Result<BTreeMap<String, Value>> {
     let path = state.join("devices.jsonl");
