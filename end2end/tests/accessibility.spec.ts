@@ -121,6 +121,20 @@ test.describe("for a stranger", () => {
   });
 });
 
+test("on a telephone every place of the navigation is in view, the one where one is too", async ({ page }) => {
+  await page.setViewportSize({ width: 360, height: 800 });
+  for (const [path, name] of [["/", "Overview"], ["/settings", "Settings"]] as const) {
+    await page.goto(path);
+    await hydrated(page);
+    const places = page.getByRole("navigation", { name: "Main" }).getByRole("link");
+    await expect(places.last()).toHaveText("Settings");
+    for (const place of await places.all()) {
+      await expect(place).toBeInViewport({ ratio: 1 });
+    }
+    await expect(page.locator('.nav [aria-current="page"]')).toHaveText(name);
+  }
+});
+
 test("the keyboard comes to the content first, and a theme that is chosen stays", async ({ page, scene }) => {
   await page.goto(`/rollouts/${scene.completed}`);
   await hydrated(page);
