@@ -58,7 +58,7 @@ impl Agent {
                 version: self.version(),
                 bootloader_version: None,
                 agent_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-                metadata: self.config.metadata.clone(),
+                metadata: Some(self.config.metadata.clone()),
                 conditions: Conditions::default(),
                 attempt: record.attempt.map(|attempt| attempt.offer.attempt),
                 at: Some(clock::now()),

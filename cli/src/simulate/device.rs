@@ -9,27 +9,21 @@ use otter_protocol::check_in::{
     CheckIn, CheckInReply, EnrollReply, EnrollRequest, Instruction, Offer, ReportReply,
     enrollment_message,
 };
-use otter_protocol::cohort::Cohort;
-use otter_protocol::device::{Conditions, Pairs};
-use otter_protocol::{AttemptId, DeviceId, Problem, ProblemCode, Version};
+use otter_protocol::device::Conditions;
+use otter_protocol::{AttemptId, Problem, ProblemCode, Version};
 use otter_trust::SecretKey;
 use tokio::time::{Instant, sleep};
 
 use super::download::{Download, Step};
 use super::fleet::Fleet;
+use super::metadata::metadata;
 use super::report::Stage;
 use super::store::Record;
-use super::temper::Temper;
+use super::temper::{SOUND_STEPS, Temper};
 use crate::text::now;
-
-/// Where simulated devices say they are, for selectors.
-const LOCATIONS: [&str; 4] = ["warehouse", "office", "field", "laboratory"];
 
 /// Least time between two reports of a download's progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
-
-/// Steps after which a device that becomes unhealthy does.
-const SOUND_STEPS: u32 = 4;
 
 /// Why a device stops: the server won't have it.
 pub(super) struct Gone(pub(super) String);
@@ -166,7 +160,7 @@ impl Device {
             version: self.record.version.clone(),
             bootloader_version: None,
             agent_version: Some(concat!("simulated ", env!("CARGO_PKG_VERSION")).to_owned()),
-            metadata: metadata(&self.record.id),
+            metadata: Some(metadata(&self.record.id)),
             conditions: Conditions {
                 on_mains: Some(true),
                 free_bytes: Some(8 << 30),
@@ -402,14 +396,4 @@ impl Heard {
     fn is_over(self) -> bool {
         self == Self::Over
     }
-}
-
-/// Returns what a device says of itself: always the same.
-fn metadata(id: &DeviceId) -> Pairs {
-    let place = Cohort::fixed(id).0 as usize % LOCATIONS.len();
-    let location = LOCATIONS.get(place).copied().unwrap_or_default();
-    Pairs::from([
-        ("location".to_owned(), location.to_owned()),
-        ("simulated".to_owned(), "true".to_owned()),
-    ])
 }

@@ -15,6 +15,7 @@ mod device;
 mod download;
 mod fleet;
 mod link;
+mod metadata;
 mod report;
 mod seed;
 mod store;

@@ -8,6 +8,9 @@ use otter_protocol::cohort::Cohort;
 
 use crate::Failure;
 
+/// Steps after which a device that becomes unhealthy does.
+pub(super) const SOUND_STEPS: u32 = 4;
+
 /// How a device takes updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Temper {

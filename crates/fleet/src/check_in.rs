@@ -8,7 +8,7 @@ use otter_protocol::check_in::{
 };
 use otter_protocol::clock_off::{clock_off_sec, has_moved, notable};
 use otter_protocol::decision::Action;
-use otter_protocol::device::{Device, OpenAttempt};
+use otter_protocol::device::{Device, OpenAttempt, Pairs};
 use otter_protocol::rule::{Outcome, Rule};
 use otter_protocol::{AttemptId, Cohort, Decision, Plan, ReleaseId, RolloutId, Timestamp, decide};
 use rand::RngExt;
@@ -89,7 +89,7 @@ impl Fleet {
             .note(&device.id, now, conditions, clock_off);
         let identity_changed = device.version != check_in.version
             || device.bootloader_version != check_in.bootloader_version
-            || device.metadata != check_in.metadata;
+            || says_news(device, check_in.metadata.as_ref());
         if !identity_changed && !conditions_changed && clock_off.is_none() {
             return Ok(known.clone());
         }
@@ -98,7 +98,7 @@ impl Fleet {
         let updated = Device {
             version: check_in.version,
             bootloader_version: check_in.bootloader_version,
-            metadata: check_in.metadata,
+            metadata: check_in.metadata.unwrap_or_else(|| device.metadata.clone()),
             conditions: check_in.conditions,
             ..device.clone()
         };
@@ -300,6 +300,11 @@ fn reasons_of(decision: &Decision) -> Vec<Reason> {
     decision.considered.iter().flat_map(of_one).collect()
 }
 
+/// Tells whether a device says something else of itself than before.
+fn says_news(device: &Device, metadata: Option<&Pairs>) -> bool {
+    metadata.is_some_and(|metadata| device.metadata != *metadata)
+}
+
 fn reason_of(rollout: RolloutId, outcome: &Outcome) -> Reason {
     Reason {
         rollout,
@@ -311,16 +316,16 @@ fn reason_of(rollout: RolloutId, outcome: &Outcome) -> Reason {
 
 fn check_sizes(check_in: &CheckIn) -> Result<()> {
     let (most, bytes) = MAX_METADATA;
-    if check_in.metadata.len() > most {
+    let metadata = check_in.metadata.iter().flatten();
+    if metadata.clone().count() > most {
         return Err(Error::invalid(
             "metadata",
             format!("a device may say at most {most} things of itself"),
         ));
     }
     let is_long = |text: &String| text.len() > bytes;
-    if check_in
-        .metadata
-        .iter()
+    if metadata
+        .into_iter()
         .any(|(key, value)| is_long(key) || is_long(value))
     {
         return Err(Error::invalid(

@@ -16,6 +16,7 @@ use sea_orm::{
 pub(crate) use rows::{
     begun_in, forgiven_of, load_of, locked_rollout, phases_of, rollout_of, spec_of, tally_of,
 };
+pub(crate) use steering::open_way_back;
 
 use crate::actor::Actor;
 use crate::audit::{Happening, record};

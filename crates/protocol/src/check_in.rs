@@ -75,9 +75,9 @@ pub struct CheckIn {
     /// The agent's own version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_version: Option<String>,
-    /// What it says of itself.
-    #[serde(default, skip_serializing_if = "Pairs::is_empty")]
-    pub metadata: Pairs,
+    /// What it says of itself; without it, what it said before holds: a client that says little must not leave its groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Pairs>,
     /// Its circumstances.
     #[serde(default)]
     pub conditions: Conditions,

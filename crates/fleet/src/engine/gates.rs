@@ -11,7 +11,8 @@ use crate::entity::{rollout, rollout_phase};
 use crate::error::Result;
 use crate::fleet::Fleet;
 use crate::rollouts::{
-    brief, empty_phase, forgiven_of, locked_rollout, phases_of, rollout_of, state_change, tally_of,
+    brief, forgiven_of, locked_rollout, open_way_back, phases_of, rollout_of, state_change,
+    tally_of,
 };
 use crate::webhooks::Notice;
 
@@ -125,10 +126,7 @@ async fn write_step(
                     },
                 ),
                 OnBreach::RollBack => {
-                    let position = i32::try_from(rollout.spec.phases.len()).unwrap_or(i32::MAX);
-                    rollout_phase::Entity::insert(empty_phase(rollout.id.0, position))
-                        .exec_without_returning(tx)
-                        .await?;
+                    open_way_back(tx, rollout).await?;
                     let change = rollout::ActiveModel {
                         next_grant_at: Set(None),
                         ..to(RolloutState::RollingBack, why)

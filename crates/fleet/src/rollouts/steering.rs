@@ -202,7 +202,7 @@ async fn retried(
 }
 
 /// Makes the row in which the way back is counted, where there is none yet; else has its devices counted anew.
-async fn open_way_back(tx: &DatabaseTransaction, rollout: &Rollout) -> Result<()> {
+pub(crate) async fn open_way_back(tx: &DatabaseTransaction, rollout: &Rollout) -> Result<()> {
     let position = i32::try_from(rollout.spec.phases.len()).unwrap_or(i32::MAX);
     let key = (rollout.id.0, position);
     match rollout_phase::Entity::find_by_id(key).one(tx).await? {

@@ -1,7 +1,7 @@
 //! Devices' health after an update, windows of groups, exclusions, and those that join later.
 
 use otter_protocol::check_in::{CheckIn, CheckInReply, Instruction};
-use otter_protocol::device::Conditions;
+use otter_protocol::device::{Conditions, Pairs};
 use otter_protocol::group::Group;
 use otter_protocol::rollout::RolloutState;
 use otter_protocol::rule::Rule;
@@ -79,26 +79,16 @@ each_database!(
     a_groups_window_holds_its_members_back_and_says_when,
     |database| {
         let world = &World::new(database).await;
-        let devices = enroll_many(world, 40).await;
+        let mut devices = enroll_many(world, 40).await;
         // 2030-01-01 is a Tuesday, and it is midnight in UTC.
         let span = json!({"days": ["tuesday"], "start_minute": 60, "end_minute": 120});
         let group = in_warehouse(json!({"zone": "UTC", "spans": [span]}));
         world.fleet.put_group(&ann(), &group).await.unwrap();
         roll_out(world, json!({"phases": at_once(json!({}))})).await;
         let opens: Timestamp = "2030-01-01T01:00:00Z".parse().unwrap();
-        // What keeps it in the group is what it says of itself.
-        let from_the_shop = async |device: &TestDevice| {
-            let known = world.fleet.device_by_token(&device.token).await.unwrap();
-            let check_in = CheckIn {
-                version: device.version.clone(),
-                metadata: [("location".to_owned(), "shop".to_owned())].into(),
-                ..CheckIn::default()
-            };
-            world.fleet.check_in(&known, check_in).await.unwrap()
-        };
         let mut back = Vec::new();
-        for device in &devices {
-            let reply = from_the_shop(device).await;
+        for device in &mut devices {
+            let reply = device.check_in(&world.fleet).await;
             assert_eq!(reply.reasons[0].rule, Rule::WindowOpen);
             assert_eq!(
                 reply.reasons[0].text,
@@ -123,16 +113,38 @@ each_database!(
         );
         // Within the last interval they are told to come then, not before.
         world.pass_sec(3600 - 10);
-        let reply = from_the_shop(&devices[0]).await;
+        let reply = devices[0].check_in(&world.fleet).await;
         assert_eq!(reply.instruction, Instruction::Wait);
         let soon = world.now().plus_sec(reply.next_check_in_sec.into());
         assert!(soon >= opens, "{soon} {reply:?}");
         world.pass_sec(10);
-        let reply = from_the_shop(&devices[0]).await;
-        assert!(
-            matches!(reply.instruction, Instruction::Install(_)),
-            "{reply:?}"
-        );
+        assert!(devices[0].update(&world.fleet).await);
+    }
+);
+
+each_database!(
+    who_says_nothing_of_itself_stays_in_its_group_and_who_says_otherwise_leaves_it,
+    |database| {
+        let world = &World::new(database).await;
+        let devices = enroll_many(world, 1).await;
+        let never = json!({"zone": "UTC", "spans": [], "freezes": [{"from": "2029-01-01", "until": "2031-01-01"}]});
+        let group = in_warehouse(never);
+        world.fleet.put_group(&ann(), &group).await.unwrap();
+        roll_out(world, json!({"phases": at_once(json!({}))})).await;
+        let says = async |metadata: Option<Pairs>| {
+            let token = &devices[0].token;
+            let known = world.fleet.device_by_token(token).await.unwrap();
+            let check_in = CheckIn {
+                version: "1.0.0".into(),
+                metadata,
+                ..CheckIn::default()
+            };
+            let reply = world.fleet.check_in(&known, check_in).await.unwrap();
+            reply.instruction
+        };
+        assert_eq!(says(None).await, Instruction::Wait);
+        let moved = says(Some(Pairs::new())).await;
+        assert!(matches!(moved, Instruction::Install(_)), "{moved:?}");
     }
 );
 

@@ -13,6 +13,7 @@ mod common;
 mod comparison;
 mod limits;
 mod lives;
+mod many;
 mod memory;
 mod presence;
 mod preview;

@@ -7,7 +7,6 @@ use otter_protocol::group::Group;
 use otter_protocol::rollout::{RolloutState, Steering};
 use otter_protocol::rule::Rule;
 use otter_protocol::{Cohort, ProblemCode, Share};
-use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -30,11 +29,11 @@ async fn write_presence(world: &World) {
     world.fleet.run(stop).await;
 }
 
-fn count(number: u32) -> Value {
+pub(crate) fn count(number: u32) -> Value {
     json!({"name": format!("{number}"), "scope": {"kind": "count", "devices": number}, "gate": {}})
 }
 
-fn share(percent: f64, gate: Value) -> Value {
+pub(crate) fn share(percent: f64, gate: Value) -> Value {
     json!({"name": format!("{percent} %"), "scope": {"kind": "share", "share": percent}, "gate": gate})
 }
 
@@ -393,36 +392,4 @@ each_database!(what_can_not_be_made_can_not_be_foreseen, |database| {
         .preview_rollout(otter_protocol::RolloutId(7))
         .await;
     refuses(unknown, ProblemCode::NotFound, "rollout 7");
-});
-
-each_database!(a_fleet_of_many_reads_is_counted_whole, |database| {
-    let world = &World::new(database).await;
-    // More than two reads of 20,000, after one another and beside a model of few.
-    let seed = "INSERT INTO devices (id, model, version, state, labels, metadata, conditions, public_key, enrolled_at, updated_at, last_seen_at)
-        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 41003)
-        SELECT 'seeded-' || i, 'rpi4', CASE WHEN i % 10 = 0 THEN '1.1.0' ELSE '1.0.0' END, 'accepted', '{}', '{}', '{}', '', NOW, NOW, NULL FROM n";
-    world
-        .database()
-        .await
-        .execute_unprepared(&seed.replace("NOW", &world.now().0.to_string()))
-        .await
-        .unwrap();
-    let rollout = roll_out(
-        world,
-        json!({"phases": [count(500), share(100.0, json!({}))]}),
-    )
-    .await;
-    engine_looks(world).await;
-    let detail = world.fleet.rollout(rollout.id).await.unwrap();
-    let waiting: Vec<_> = detail
-        .summary
-        .progress
-        .iter()
-        .map(|one| one.tally.waiting)
-        .collect();
-    assert_eq!(waiting, [Some(500), Some(41_003 - 4100 - 500)]);
-    let preview = world.fleet.preview_rollout(rollout.id).await.unwrap();
-    assert_eq!((preview.devices, preview.on_it), (41_003, 4100));
-    let left: Vec<u64> = preview.phases.iter().map(|phase| phase.left).collect();
-    assert_eq!(left, [500, 41_003 - 4100 - 500]);
 });

@@ -228,7 +228,7 @@ impl<'w> SimulatedFleet<'w> {
         let known = self.server.device_by_token(&device.token).await.unwrap();
         let check_in = CheckIn {
             version: device.version.clone(),
-            metadata: device.metadata.clone(),
+            metadata: Some(device.metadata.clone()),
             attempt: device.offer.as_ref().map(|offer| offer.attempt),
             ..CheckIn::default()
         };
