@@ -1,5 +1,7 @@
 //! Connections: taken in, limited in how long a client may take to ask, and ended without cutting off an answer.
 
+mod activity;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +13,17 @@ use axum::serve::Listener;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
+use self::activity::{Activity, Watched};
 use crate::proxies::TrustedProxies;
 
-/// How long a client may take for a request's head, from its connection's beginning or from the answer before.
+/// How long a client may take for a request's head, from its connection's beginning or from the answer before; and how long
+/// it may take nothing of an answer. It is measured coarsely, and may be half as long again.
 ///
 /// So it is also how long an idle connection is kept: longer than the minute after which devices check in and proxies close
 /// a connection themselves, so that none of them sends a request into a connection that ends.
@@ -41,9 +45,8 @@ pub async fn serve(
     manner: Manner,
     stop: CancellationToken,
 ) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(manner.patience);
+    // Its own limit on the time for a head sets a timer anew with every request.
+    let http = http1::Builder::new();
     let proxies = Arc::new(manner.proxies);
     let connections = GracefulShutdown::new();
     loop {
@@ -55,18 +58,28 @@ pub async fn serve(
             tracing::debug!("cannot set TCP_NODELAY: {error}");
         }
         let (app, proxies) = (app.clone(), proxies.clone());
+        let activity = Arc::new(Activity::default());
+        let stream = Watched::new(stream, activity.clone());
+        let at_work = activity.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             let client = proxies.client(peer.ip(), request.headers());
             let client = SocketAddr::new(client, peer.port());
             request.extensions_mut().insert(ConnectInfo(client));
             // A router is always ready.
-            app.clone().call(request)
+            at_work.clone().during(app.clone().call(request))
         });
         let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
+        let patience = manner.patience;
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%peer, "a connection broke off: {error}");
+            tokio::select! {
+                biased;
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%peer, "a connection broke off: {error}");
+                },
+                () = activity.ceases(patience) => {
+                    tracing::debug!(%peer, "a connection without a request is closed");
+                }
             }
         });
     }
@@ -130,6 +143,39 @@ mod tests {
             assert_eq!(answer.contains("here"), sent == asked, "{answer}");
         });
         futures::future::join_all(hung_up_on).await;
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_of_its_answer_is_hung_up_on_and_a_slow_one_is_not() {
+        const LENGTH: usize = 64 << 20;
+        let app = Router::new().route("/", get(async || vec![b'x'; LENGTH]));
+        let (address, _stop, _serving) = start(app, SHORT).await;
+        let asked = "GET / HTTP/1.1\r\nHost: otter\r\nConnection: close\r\n\r\n";
+        let mut slow = client(address, asked).await;
+        let mut received = 0;
+        let mut piece = vec![0; 4 << 20];
+        let begun = Instant::now();
+        while begun.elapsed() < SHORT * 3 {
+            tokio::time::sleep(SHORT / 4).await;
+            received += timeout(DEADLINE, slow.read(&mut piece))
+                .await
+                .unwrap()
+                .unwrap();
+        }
+        let lazy = client(address, asked).await;
+        tokio::time::sleep(SHORT * 4).await;
+        let (mut rest, mut cut) = (Vec::new(), Vec::new());
+        timeout(DEADLINE, slow.read_to_end(&mut rest))
+            .await
+            .unwrap()
+            .ok();
+        assert!(received > 4 << 20, "{received} bytes");
+        let mut lazy = lazy;
+        timeout(DEADLINE, lazy.read_to_end(&mut cut))
+            .await
+            .unwrap()
+            .ok();
+        assert!(cut.len() < LENGTH, "{} bytes", cut.len());
     }
 
     #[tokio::test]
