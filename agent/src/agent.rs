@@ -1,8 +1,5 @@
 //! The agent: everything that its states work with, and the loop that takes one step after another.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,18 +7,20 @@ use anyhow::Context;
 use otter_protocol::Version;
 use tokio::time::Instant;
 
+use crate::backup::Backups;
 use crate::config::Config;
-use crate::disk::{self, Disk};
+use crate::disk::{self, Disk, RealDisk};
 use crate::enroll::Enrollment;
+use crate::health::HealthCheck;
 use crate::history::History;
 use crate::identity::Identity;
-use crate::install::Installer;
-use crate::install::bundle::BundleInstaller;
+use crate::install::{self, Downloads, Installer};
 use crate::journal::{Installed, Journal, Record, Step};
-use crate::lock::StateLock;
+use crate::machine::{Held, Machine, ThisMachine};
 use crate::net::Client;
 use crate::net::backoff::Backoff;
-use crate::service::{ServiceFiles, Supervisor, Trial};
+use crate::net::transport::{HttpTransport, Transport};
+use crate::service::Trial;
 use crate::{outbox, states};
 
 /// How often the agent may be started anew while a new version is, before that is the version's fault.
@@ -39,8 +38,40 @@ pub struct Agent {
     pub(crate) identity: Identity,
     pub(crate) client: Arc<Client>,
     pub(crate) installer: Arc<dyn Installer>,
+    pub(crate) downloads: Downloads,
+    pub(crate) backups: Backups,
+    pub(crate) machine: Arc<dyn Machine>,
+    pub(crate) checks: Vec<Arc<dyn HealthCheck>>,
     pub(crate) next_check_in: NextCheckIn,
-    _lock: StateLock,
+    _held: Held,
+}
+
+/// What an agent is made of; [`Parts::of_this_machine`] has the usual ones, and each can be exchanged.
+#[derive(Debug)]
+pub struct Parts {
+    /// What is written to.
+    pub disk: Arc<dyn Disk>,
+    /// What restarts.
+    pub machine: Arc<dyn Machine>,
+    /// How the server is reached.
+    pub transport: Arc<dyn Transport>,
+    /// What installs; `None` for what the configuration says.
+    pub installer: Option<Arc<dyn Installer>>,
+    /// What must hold for a new version to stay, beside the configuration's checks.
+    pub checks: Vec<Arc<dyn HealthCheck>>,
+}
+
+impl Parts {
+    /// Takes this machine's disk and network.
+    pub fn of_this_machine(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            disk: Arc::new(RealDisk),
+            machine: Arc::new(ThisMachine::new(config.restart.clone())),
+            transport: Arc::new(HttpTransport::new(config.download.stall_timeout())?),
+            installer: None,
+            checks: Vec::new(),
+        })
+    }
 }
 
 /// When the server is asked next; kept by whoever asks.
@@ -72,30 +103,37 @@ impl NextCheckIn {
 
 impl Agent {
     /// Takes the state folder and gets everything ready; starts nothing yet.
-    pub fn open(config: Config, disk: Arc<dyn Disk>) -> anyhow::Result<Self> {
-        let state = config.state_dir.clone();
+    pub fn open(config: Config, parts: Parts) -> anyhow::Result<Self> {
+        let (disk, state) = (parts.disk, config.state_dir.clone());
         disk::make_dirs(disk.as_ref(), &state)
             .with_context(|| format!("the state folder {} can't be made", state.display()))?;
-        let lock = StateLock::take(&state)?;
+        let held = parts.machine.take(&state)?;
         let journal = Arc::new(Journal::open(disk.clone(), &state)?);
         let identity = Identity::new(disk.clone(), &state);
-        let client = Client::new(&config.server, config.download.stall_timeout())?;
+        let client = Client::new(&config.server, parts.transport);
         client.set_token(
             identity
                 .token()
                 .context("the device's token can't be read")?,
         );
-        let installer = Arc::new(bundle_installer(&config, disk.clone(), &state)?);
+        let installer = match parts.installer {
+            Some(installer) => installer,
+            None => install::configured(&config, &disk)?,
+        };
         Ok(Self {
             journal,
             history: History::new(disk.clone(), &state),
             identity,
             client: Arc::new(client),
             installer,
+            downloads: Downloads::new(disk.clone(), &state),
+            backups: Backups::new(disk.clone(), &state, &config.backup),
+            machine: parts.machine,
+            checks: parts.checks,
             next_check_in: NextCheckIn(Mutex::new((Instant::now(), Backoff::new(config.retry)))),
             config,
             disk,
-            _lock: lock,
+            _held: held,
         })
     }
 
@@ -158,32 +196,42 @@ impl Agent {
 
     /// Goes on where the journal says: what should run is started, before anything asks the network.
     pub(crate) async fn boot(&self) -> anyhow::Result<()> {
-        if self.journal.record().installed.is_none() {
-            let found = self.installer.discover().await?;
-            self.journal.change(|record| record.installed = found)?;
-        }
+        // What was begun to be put back is put back whole, before anything that needs it starts.
+        self.backups.go_on().await?;
         let record = self.journal.record();
         match record.attempt.as_ref().map(|attempt| attempt.step) {
-            None => self.start_installed(&record).await?,
-            Some(step) if step.is_before_change() => self.start_installed(&record).await?,
+            None => self.start_installed().await?,
+            Some(step) if step.is_before_change() => self.start_installed().await?,
             Some(step) => {
                 tracing::info!("the agent goes on with an attempt: {step}");
                 self.journal.change(resume)?;
             }
         }
-        if let Err(error) = self.installer.clean(&kept(&record)).await {
+        if let Err(error) = self.installer.clean(&kept(&self.journal.record())).await {
             tracing::warn!("{error}");
         }
         Ok(())
     }
 
-    async fn start_installed(&self, record: &Record) -> anyhow::Result<()> {
-        let Some(installed) = &record.installed else {
+    async fn start_installed(&self) -> anyhow::Result<()> {
+        let believed = self.journal.record().installed;
+        let found = self.installer.recover(believed.as_ref()).await?;
+        if found != believed {
+            if let (Some(believed), Some(found)) = (&believed, &found) {
+                tracing::error!(
+                    "the device runs {}, although {} was committed: something else than this agent changed that",
+                    found.version,
+                    believed.version
+                );
+            }
+            self.journal
+                .change(|record| record.installed = found.clone())?;
+        }
+        let Some(installed) = found else {
             tracing::info!("nothing is installed yet");
             return Ok(());
         };
-        self.installer.apply(Some(installed)).await?;
-        if let Err(error) = self.installer.start(installed, Trial::Trusted).await {
+        if let Err(error) = self.installer.start(&installed, Trial::Trusted).await {
             tracing::error!("{error}");
         }
         Ok(())
@@ -206,11 +254,6 @@ impl Agent {
         installed
             .map(|installed| installed.version)
             .unwrap_or_default()
-    }
-
-    /// Returns the folder of downloads.
-    pub(crate) fn downloads(&self) -> std::path::PathBuf {
-        self.config.state_dir.join("downloads")
     }
 }
 
@@ -244,20 +287,4 @@ pub(crate) fn kept(record: &Record) -> Vec<Installed> {
         .into_iter()
         .flatten()
         .collect()
-}
-
-fn bundle_installer(
-    config: &Config,
-    disk: Arc<dyn Disk>,
-    state: &Path,
-) -> io::Result<BundleInstaller> {
-    let service = config.bundle.service.clone();
-    let supervisor = service
-        .map(|service| Supervisor::begin(service, ServiceFiles::new(state)))
-        .transpose()?;
-    let env = BTreeMap::from([
-        ("OTTER_DEVICE_ID".to_owned(), config.device_id.to_string()),
-        ("OTTER_MODEL".to_owned(), config.model.to_string()),
-    ]);
-    Ok(BundleInstaller::new(disk, &config.bundle, supervisor, env))
 }

@@ -97,7 +97,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::MemoryDisk;
+    use crate::disk::SimulatedDisk;
     use crate::journal::{Record, Step};
     use crate::testing;
 
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn remembers_the_last_and_each_once() {
-        let disk = Arc::new(MemoryDisk::default());
+        let disk = Arc::new(SimulatedDisk::default());
         disk.make_dir(Path::new("/s")).unwrap();
         let history = History::new(disk, Path::new("/s"));
         for n in 0..MOST as u128 + 5 {

@@ -101,11 +101,11 @@ mod tests {
     use ed25519_dalek::{Signature, VerifyingKey};
 
     use super::*;
-    use crate::disk::{Kind, MemoryDisk};
+    use crate::disk::{Kind, SimulatedDisk};
 
     #[test]
     fn the_key_stays_and_proves_itself() {
-        let disk = Arc::new(MemoryDisk::default());
+        let disk = Arc::new(SimulatedDisk::default());
         disk.make_dir(Path::new("/s")).unwrap();
         let request = || {
             let applicant = Applicant {

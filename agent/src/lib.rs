@@ -6,17 +6,21 @@
 //! | `states/` | the state machine, a file per state |
 //! | [`journal`], [`history`] | where the agent is, and how attempts ended |
 //! | [`install`] | installers, by kind of artifact |
-//! | [`service`] | the program that is kept running |
+//! | [`backup`] | the data that is put back where an update is taken back |
+//! | `boot` | the boot loader, which is told what to start |
+//! | [`service`], `program` | the program that is kept running, and those that are run to their end |
 //! | [`health`] | whether a version stays |
 //! | [`net`], `outbox`, [`enroll`] | the server: calls, downloads, reports, enrollment |
 //! | `trust`, [`trust_store`], [`identity`] | whom the device trusts, and who it is |
-//! | [`disk`] | everything that is done to disk |
+//! | [`disk`], [`machine`] | everything that is done to disk, and to the machine |
 //! | [`config`], [`status`], [`logging`] | what a person writes and reads |
 //!
 //! What is deliberately absent: nothing here decides *whether* the device may update (the server's `decide()` does), and
 //! nothing installs what the verified targets metadata doesn't name.
 
 pub mod agent;
+pub mod backup;
+mod boot;
 mod clock;
 pub mod config;
 pub mod disk;
@@ -28,8 +32,10 @@ pub mod install;
 pub mod journal;
 mod lock;
 pub mod logging;
+pub mod machine;
 pub mod net;
 mod outbox;
+mod program;
 pub mod service;
 mod states;
 pub mod status;

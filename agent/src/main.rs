@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use otter_agent::agent::Agent;
+use otter_agent::agent::{Agent, Parts};
 use otter_agent::config::Config;
-use otter_agent::disk::RealDisk;
 use otter_agent::enroll::Enrollment;
 use otter_agent::{logging, status};
 use tokio::signal::unix::{SignalKind, signal};
@@ -81,7 +79,8 @@ fn start(command: Command, config: Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn work(command: Command, config: Config) -> anyhow::Result<ExitCode> {
-    let agent = Agent::open(config, Arc::new(RealDisk))?;
+    let parts = Parts::of_this_machine(&config)?;
+    let agent = Agent::open(config, parts)?;
     match command {
         Command::Run => agent.run(stopped()?).await?,
         Command::Check => agent.check().await?,

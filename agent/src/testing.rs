@@ -31,6 +31,8 @@ pub(crate) fn attempt(step: Step) -> Attempt {
         target: None,
         last_sequence: 0,
         restarts: 0,
+        boots: 0,
+        restarting: None,
         reason: None,
     }
 }

@@ -1,5 +1,8 @@
 //! What the device trusts, and whether an offer is part of it.
 
+use std::io;
+use std::path::Path;
+
 use anyhow::Context;
 use otter_protocol::Version;
 use otter_protocol::check_in::Offer;
@@ -7,6 +10,7 @@ use otter_trust::{Role, SignedArtifact, TrustError, Verifier, target_name};
 
 use crate::agent::Agent;
 use crate::clock;
+use crate::disk;
 use crate::trust_store::DiskStore;
 
 const LARGEST_ROOT: u64 = 256 << 10;
@@ -42,13 +46,18 @@ impl Agent {
             .config
             .root_metadata
             .as_ref()
-            .map(std::fs::read)
+            .map(|path| self.read_pinned(path))
             .transpose()
             .map_err(|source| TrustError::Store {
                 name: "the pinned root".to_owned(),
                 source,
             })?;
         Verifier::open(store, pinned.as_deref())
+    }
+
+    fn read_pinned(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let bytes = disk::read(self.disk.as_ref(), path, LARGEST_ROOT)?;
+        bytes.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     async fn trust_first_root(&self) -> anyhow::Result<()> {

@@ -40,11 +40,11 @@ impl TrustStore for DiskStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::MemoryDisk;
+    use crate::disk::SimulatedDisk;
 
     #[test]
     fn saves_are_found_by_the_next_one() {
-        let disk = Arc::new(MemoryDisk::default());
+        let disk = Arc::new(SimulatedDisk::default());
         let mut store = DiskStore::open(disk.clone(), Path::new("/s")).unwrap();
         assert_eq!(store.load("root.json").unwrap(), None);
         store.save("root.json", b"1").unwrap();

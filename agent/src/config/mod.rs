@@ -1,17 +1,27 @@
 //! `otter-agent.toml`: what a person writes. `otter-agent.example.toml` explains every key.
 
+mod backup;
+mod bundle;
 mod check;
+mod health;
+mod image;
+mod restart;
 mod seconds;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use otter_protocol::{DeviceId, Model, Version};
+use otter_protocol::{ArtifactKind, DeviceId, Model};
 use serde::Deserialize;
 use url::Url;
 
+pub use backup::BackupConfig;
+pub use bundle::{BundleConfig, ServiceConfig};
 pub use check::{Check, Probe};
+pub use health::HealthPolicy;
+pub use image::{BootConfig, ImageConfig, SlotConfig};
+pub use restart::RestartConfig;
 use seconds::Seconds;
 
 /// Everything that can be set.
@@ -48,10 +58,39 @@ pub struct Config {
     #[serde(default)]
     pub retry: RetryPolicy,
     /// How `bundle` artifacts are installed.
-    pub bundle: BundleConfig,
+    #[serde(default)]
+    pub bundle: Option<BundleConfig>,
+    /// How `image` artifacts are installed.
+    #[serde(default)]
+    pub image: Option<ImageConfig>,
+    /// What is put back where an update is taken back.
+    #[serde(default)]
+    pub backup: BackupConfig,
+    /// How the device restarts.
+    #[serde(default)]
+    pub restart: RestartConfig,
     /// What must hold for a new version to stay.
     #[serde(default)]
     pub health: HealthPolicy,
+}
+
+/// What the device installs: one kind of artifact.
+#[derive(Debug, Clone, Copy)]
+pub enum Software<'a> {
+    /// Trees of files.
+    Bundle(&'a BundleConfig),
+    /// Whole systems in slots.
+    Image(&'a ImageConfig),
+}
+
+impl Software<'_> {
+    /// Returns the kind of artifact.
+    pub fn kind(&self) -> ArtifactKind {
+        match self {
+            Self::Bundle(_) => ArtifactKind::Bundle,
+            Self::Image(_) => ArtifactKind::Image,
+        }
+    }
 }
 
 /// Bounds on the interval that the server asks for.
@@ -140,113 +179,6 @@ impl RetryPolicy {
     }
 }
 
-/// The `bundle` installer's section.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BundleConfig {
-    /// Holds `versions/` and the link `current`.
-    pub root: PathBuf,
-    /// A folder with the version that the device starts with, copied once where there is no `current` yet.
-    #[serde(default)]
-    pub initial: Option<PathBuf>,
-    /// That version's name.
-    #[serde(default)]
-    pub initial_version: Option<Version>,
-    /// Most bytes that a bundle may unpack to.
-    #[serde(default = "max_unpacked_bytes")]
-    pub max_unpacked_bytes: u64,
-    /// Most files and folders that a bundle may hold.
-    #[serde(default = "max_entries")]
-    pub max_entries: u64,
-    /// The program that the agent keeps running, where there is one.
-    #[serde(default)]
-    pub service: Option<ServiceConfig>,
-}
-
-fn max_unpacked_bytes() -> u64 {
-    4 << 30
-}
-
-fn max_entries() -> u64 {
-    100_000
-}
-
-/// A program that the agent keeps running.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceConfig {
-    /// Program and arguments, run in the version's folder; a relative path with a `/` is looked for there.
-    pub command: Vec<String>,
-    /// More environment variables.
-    #[serde(default)]
-    pub env: BTreeMap<String, String>,
-    #[serde(default = "stop_grace")]
-    stop_grace_sec: Seconds,
-    #[serde(default = "restart_min")]
-    restart_min_sec: Seconds,
-    #[serde(default = "restart_max")]
-    restart_max_sec: Seconds,
-}
-
-fn stop_grace() -> Seconds {
-    Seconds::of(10)
-}
-
-fn restart_min() -> Seconds {
-    Seconds::of(1)
-}
-
-fn restart_max() -> Seconds {
-    Seconds::of(60)
-}
-
-impl ServiceConfig {
-    /// Returns how long the service may take to stop before it is killed.
-    pub fn stop_grace(&self) -> Duration {
-        self.stop_grace_sec.get()
-    }
-
-    /// Returns the times between restarts of a service that keeps dying.
-    pub fn restarts(&self) -> RetryPolicy {
-        RetryPolicy {
-            base_sec: self.restart_min_sec,
-            max_sec: self.restart_max_sec,
-        }
-    }
-}
-
-/// What must hold for a new version to stay.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HealthPolicy {
-    deadline_sec: Seconds,
-    settle_sec: Seconds,
-    /// All of these must pass.
-    pub check: Vec<Check>,
-}
-
-impl Default for HealthPolicy {
-    fn default() -> Self {
-        Self {
-            deadline_sec: Seconds::of(60),
-            settle_sec: Seconds::of(2),
-            check: Vec::new(),
-        }
-    }
-}
-
-impl HealthPolicy {
-    /// Returns how long all checks together may take to pass.
-    pub fn deadline(&self) -> Duration {
-        self.deadline_sec.get()
-    }
-
-    /// Returns how long the service must live after its start.
-    pub fn settle(&self) -> Duration {
-        self.settle_sec.get()
-    }
-}
-
 /// A configuration can't be used; the text names the file, the place in it and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {reason}", file.display())]
@@ -291,12 +223,31 @@ impl Config {
         }
     }
 
+    /// Returns what the device installs. There is exactly one kind in a configuration that was parsed; embedders, who
+    /// bring an installer of their own, have none.
+    pub fn software(&self) -> Option<Software<'_>> {
+        self.sections().next()
+    }
+
+    fn sections(&self) -> impl Iterator<Item = Software<'_>> {
+        let bundle = self.bundle.as_ref().map(Software::Bundle);
+        let image = self.image.as_ref().map(Software::Image);
+        bundle.into_iter().chain(image)
+    }
+
+    /// Returns the service that the agent itself keeps running, where there is one.
+    pub fn service(&self) -> Option<&ServiceConfig> {
+        self.bundle.as_ref()?.service.as_ref()
+    }
+
     fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        [&mut self.state_dir, &mut self.bundle.root]
+        [&mut self.state_dir]
             .into_iter()
             .chain(&mut self.enrollment_token_file)
             .chain(&mut self.root_metadata)
-            .chain(&mut self.bundle.initial)
+            .chain(self.bundle.iter_mut().flat_map(BundleConfig::paths))
+            .chain(self.image.iter_mut().flat_map(ImageConfig::paths))
+            .chain(&mut self.backup.paths)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -309,19 +260,21 @@ impl Config {
         if self.check_in.min_interval_sec.get() > self.check_in.max_interval_sec.get() {
             return Err("`check_in.min_interval_sec` is more than `max_interval_sec`".to_owned());
         }
-        if self.bundle.initial.is_some() != self.bundle.initial_version.is_some() {
-            return Err("`bundle.initial` and `bundle.initial_version` go together".to_owned());
+        if let [first, second, ..] = self.sections().collect::<Vec<_>>().as_slice() {
+            return Err(format!(
+                "`[{}]` and `[{}]` are both there, but a device installs one kind of artifact",
+                first.kind(),
+                second.kind()
+            ));
         }
-        let service = self.bundle.service.as_ref();
-        if service.is_some_and(|service| service.command.first().is_none_or(String::is_empty)) {
-            return Err("`bundle.service.command` needs a program to run".to_owned());
-        }
+        self.bundle.as_ref().map_or(Ok(()), BundleConfig::check)?;
+        self.image.as_ref().map_or(Ok(()), ImageConfig::check)?;
         if self.health.settle() >= self.health.deadline() {
             return Err("`health.settle_sec` must be less than `health.deadline_sec`".to_owned());
         }
         for (place, check) in self.health.check.iter().enumerate() {
             check
-                .validate(service.is_some())
+                .validate(self.service().is_some())
                 .map_err(|reason| format!("`[[health.check]]` number {}: {reason}", place + 1))?;
         }
         Ok(())

@@ -11,9 +11,9 @@ fn refusal(text: &str) -> String {
 fn a_small_one_is_enough_and_paths_stand_beside_the_file() {
     let config = Config::parse(SMALL, Path::new("/etc")).unwrap();
     assert_eq!(config.state_dir, Path::new("/etc/state"));
-    assert_eq!(config.bundle.root, Path::new("/opt/greeter"));
     assert_eq!(config.check_in.interval(0), Duration::from_secs(1));
     assert_eq!(config.check_in.interval(60), Duration::from_secs(60));
+    assert_eq!(config.bundle.unwrap().root, Path::new("/opt/greeter"));
 }
 
 #[test]

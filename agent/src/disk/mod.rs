@@ -1,18 +1,24 @@
 //! Everything that the agent does to disk, behind one small trait.
 //!
 //! Two promises are all that the rest relies on: what was synced is there after a power cut, and a rename is whole or
-//! not at all. So the trait has no call that hides a sync, and another implementation can lose whatever was not synced.
+//! not at all. So the trait has no call that hides a sync, and [`SimulatedDisk`] loses whatever was not synced.
 
-mod memory;
+mod counting;
 mod real;
+pub mod simulated;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 
-pub use memory::MemoryDisk;
+pub use counting::{CountingDisk, Written};
 pub use real::RealDisk;
+pub use simulated::SimulatedDisk;
+
+/// Where in the source a promise was asked for: a simulation takes one place's promises away and sees whether that matters.
+pub type Caller = &'static Location<'static>;
 
 /// Permission bits of files that others may read.
 pub const PUBLIC: u32 = 0o644;
@@ -37,10 +43,53 @@ pub enum Kind {
     Other,
 }
 
+/// Who a file or folder belongs to: numbers of user and group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Owner {
+    /// The user's number.
+    pub user: u32,
+    /// The group's number.
+    pub group: u32,
+}
+
 /// A file that is being written.
 pub trait DiskFile: Write + Send {
+    /// Brings everything written so far to the disk; [`sync`](trait.DiskFile.html#method.sync) says for whom.
+    fn sync_for(&mut self, caller: Caller) -> io::Result<()>;
+}
+
+impl dyn DiskFile + '_ {
     /// Brings everything written so far to the disk.
-    fn sync(&mut self) -> io::Result<()>;
+    #[track_caller]
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.sync_for(Location::caller())
+    }
+}
+
+/// A block device, or a file in place of one: of fixed length, read and written anywhere.
+pub trait Slot: Send {
+    /// Returns its length in bytes.
+    fn len(&self) -> u64;
+    /// Tells whether it has no bytes at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Fills a buffer from a place on; fails where the slot ends before.
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+    /// Writes at a place; fails where the slot ends before.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Lets what is read from now on come from the medium itself, as far as the system can do that.
+    fn forget_cache(&mut self) -> io::Result<()>;
+    /// Brings everything written so far to the disk; [`sync`](trait.Slot.html#method.sync) says for whom.
+    fn sync_for(&mut self, caller: Caller) -> io::Result<()>;
+}
+
+impl dyn Slot + '_ {
+    /// Brings everything written so far to the disk.
+    #[track_caller]
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.sync_for(Location::caller())
+    }
 }
 
 /// A disk, as far as the agent needs one. Paths are absolute; nothing but [`Disk::open`] and [`Disk::append`] follows a link
@@ -52,12 +101,14 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn write_new(&self, path: &Path, mode: u32) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file to write at its end; fails where there is none.
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Brings a file's bytes to the disk, whoever wrote them.
-    fn sync_file(&self, path: &Path) -> io::Result<()>;
-    /// Brings a folder's names to the disk.
-    fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// Gives something another name, in place of what had it.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Opens a block device, or a file in place of one, to read and write it.
+    fn open_slot(&self, path: &Path) -> io::Result<Box<dyn Slot>>;
+    /// See `sync_file`.
+    fn sync_file_for(&self, path: &Path, caller: Caller) -> io::Result<()>;
+    /// See `sync_dir`.
+    fn sync_dir_for(&self, path: &Path, caller: Caller) -> io::Result<()>;
+    /// See `rename`.
+    fn rename_for(&self, from: &Path, to: &Path, caller: Caller) -> io::Result<()>;
     /// Gives a file a second name; fails where something has it.
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file or a link.
@@ -74,11 +125,44 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
     /// Returns what a path names; fails where there is nothing.
     fn kind(&self, path: &Path) -> io::Result<Kind>;
+    /// Returns who a file, folder or link belongs to.
+    fn owner(&self, path: &Path) -> io::Result<Owner>;
+    /// Gives a file, folder or link to somebody.
+    fn set_owner(&self, path: &Path, owner: Owner) -> io::Result<()>;
+    /// Returns the permission bits of a folder or file.
+    fn mode(&self, path: &Path) -> io::Result<u32>;
+    /// Sets the permission bits of a folder or file.
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
+    /// Returns how many bytes are free for the agent on the disk that holds a path.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }
 
-/// Returns what a path names, `None` where there is nothing.
+impl dyn Disk + '_ {
+    /// Brings a file's bytes to the disk, whoever wrote them.
+    #[track_caller]
+    pub fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.sync_file_for(path, Location::caller())
+    }
+
+    /// Brings a folder's names to the disk.
+    #[track_caller]
+    pub fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.sync_dir_for(path, Location::caller())
+    }
+
+    /// Gives something another name, in place of what had it.
+    #[track_caller]
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.rename_for(from, to, Location::caller())
+    }
+}
+
+/// Returns what a path names, `None` where there is nothing, not even a folder that could hold it.
 pub fn find(disk: &dyn Disk, path: &Path) -> io::Result<Option<Kind>> {
-    optional(disk.kind(path))
+    match disk.kind(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+        kind => optional(kind),
+    }
 }
 
 /// Reads a file of at most `max` bytes; `None` where there is none.
@@ -154,8 +238,11 @@ pub fn remove_tree(disk: &dyn Disk, path: &Path) -> io::Result<()> {
 }
 
 /// Brings the name of a file or folder to the disk.
+#[track_caller]
 pub fn sync_parent(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| disk.sync_dir(parent))
+    let caller = Location::caller();
+    let parent = path.parent();
+    parent.map_or(Ok(()), |parent| disk.sync_dir_for(parent, caller))
 }
 
 /// Turns "there is none" into `None`.
@@ -174,82 +261,4 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Disks = Vec<(Box<dyn Disk>, PathBuf)>;
-
-    fn both() -> (tempfile::TempDir, Disks) {
-        let folder = tempfile::tempdir().unwrap();
-        let real = folder.path().join("a");
-        std::fs::create_dir(&real).unwrap();
-        let memory = PathBuf::from("/a");
-        let memory_disk = MemoryDisk::default();
-        memory_disk.make_dir(&memory).unwrap();
-        (
-            folder,
-            vec![(Box::new(RealDisk), real), (Box::new(memory_disk), memory)],
-        )
-    }
-
-    #[test]
-    fn files_are_replaced_whole() {
-        let (_folder, disks) = both();
-        for (disk, root) in disks {
-            let disk = disk.as_ref();
-            let path = root.join("x");
-            assert_eq!(read(disk, &path, 10).unwrap(), None);
-            write_whole(disk, &path, b"one", SECRET).unwrap();
-            write_whole(disk, &path, b"two!", PUBLIC).unwrap();
-            assert_eq!(read(disk, &path, 4).unwrap().unwrap(), b"two!");
-            assert!(read(disk, &path, 3).is_err());
-            assert_eq!(disk.list(&root).unwrap(), ["x"]);
-            let kind = Kind::File {
-                len: 4,
-                mode: PUBLIC,
-            };
-            assert_eq!(disk.kind(&path).unwrap(), kind);
-        }
-    }
-
-    #[test]
-    fn names_are_not_taken_twice() {
-        let (_folder, disks) = both();
-        for (disk, root) in disks {
-            let disk = disk.as_ref();
-            let (x, y) = (root.join("x"), root.join("y"));
-            disk.write_new(&x, PUBLIC).unwrap().write_all(b"1").unwrap();
-            assert!(disk.write_new(&x, PUBLIC).is_err());
-            assert!(disk.make_dir(&x).is_err());
-            assert!(disk.append(&y).is_err());
-            disk.append(&x).unwrap().write_all(b"2").unwrap();
-            disk.hard_link(&x, &y).unwrap();
-            assert!(disk.hard_link(&x, &y).is_err());
-            assert_eq!(read(disk, &y, 9).unwrap().unwrap(), b"12");
-            assert!(disk.write_new(&root.join("no/z"), PUBLIC).is_err());
-            assert!(disk.remove_dir(&root).is_err());
-        }
-    }
-
-    #[test]
-    fn links_switch_and_trees_go_without_following_them() {
-        let (_folder, disks) = both();
-        for (disk, root) in disks {
-            let disk = disk.as_ref();
-            make_dirs(disk, &root.join("v/1/deep")).unwrap();
-            write_whole(disk, &root.join("v/1/deep/f"), b"", PUBLIC).unwrap();
-            make_dirs(disk, &root.join("v/2")).unwrap();
-            let current = root.join("current");
-            for target in ["v/1", "v/2", "v/2"] {
-                switch_link(disk, Path::new(target), &current).unwrap();
-                assert_eq!(disk.read_link(&current).unwrap(), Path::new(target));
-            }
-            disk.symlink(&root.join("v/2"), &root.join("v/1/out"))
-                .unwrap();
-            remove_tree(disk, &root.join("v/1")).unwrap();
-            assert_eq!(disk.list(&root.join("v")).unwrap(), ["2"]);
-            remove_tree(disk, &current).unwrap();
-            assert_eq!(disk.list(&root).unwrap(), ["v"]);
-        }
-    }
-}
+mod tests;

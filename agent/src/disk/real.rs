@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Disk, DiskFile, Kind};
+use rustix::fs::{Advice, fadvise, statvfs};
+
+use super::{Caller, Disk, DiskFile, Kind, Owner, Slot};
 
 /// The operating system's files.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,8 +27,39 @@ impl Write for RealFile {
 }
 
 impl DiskFile for RealFile {
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync_for(&mut self, _: Caller) -> io::Result<()> {
         self.0.sync_all()
+    }
+}
+
+struct RealSlot {
+    file: File,
+    len: u64,
+}
+
+impl Slot for RealSlot {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        // A file would grow where a device ends.
+        if offset.saturating_add(bytes.len() as u64) > self.len {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn forget_cache(&mut self) -> io::Result<()> {
+        Ok(fadvise(&self.file, 0, None, Advice::DontNeed)?)
+    }
+
+    fn sync_for(&mut self, _: Caller) -> io::Result<()> {
+        self.file.sync_all()
     }
 }
 
@@ -51,15 +84,22 @@ impl Disk for RealDisk {
         Ok(Box::new(RealFile(file)))
     }
 
-    fn sync_file(&self, path: &Path) -> io::Result<()> {
+    fn open_slot(&self, path: &Path) -> io::Result<Box<dyn Slot>> {
+        let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+        // Facts about a block device say that it has no bytes; its end is where one can seek to.
+        let len = file.seek(SeekFrom::End(0))?;
+        Ok(Box::new(RealSlot { file, len }))
+    }
+
+    fn sync_file_for(&self, path: &Path, _: Caller) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    fn sync_dir_for(&self, path: &Path, _: Caller) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename_for(&self, from: &Path, to: &Path, _: Caller) -> io::Result<()> {
         fs::rename(from, to)
     }
 
@@ -110,5 +150,30 @@ impl Disk for RealDisk {
         } else {
             Kind::Other
         })
+    }
+
+    fn owner(&self, path: &Path) -> io::Result<Owner> {
+        let facts = fs::symlink_metadata(path)?;
+        Ok(Owner {
+            user: facts.uid(),
+            group: facts.gid(),
+        })
+    }
+
+    fn set_owner(&self, path: &Path, owner: Owner) -> io::Result<()> {
+        std::os::unix::fs::lchown(path, Some(owner.user), Some(owner.group))
+    }
+
+    fn mode(&self, path: &Path) -> io::Result<u32> {
+        Ok(fs::symlink_metadata(path)?.permissions().mode() & 0o7777)
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let facts = statvfs(path)?;
+        Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
     }
 }

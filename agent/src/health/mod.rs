@@ -4,9 +4,10 @@ mod command;
 mod http;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::future::try_join_all;
 use otter_protocol::Version;
 use tokio::sync::watch;
@@ -26,8 +27,19 @@ pub struct Patient {
     pub service: Option<watch::Receiver<Status>>,
 }
 
+/// A check of an embedder's own.
+#[async_trait]
+pub trait HealthCheck: Send + Sync + std::fmt::Debug {
+    /// Returns when a version has proven itself; the error says what is wrong with it, in words for the device's report.
+    async fn prove(&self, patient: &Patient) -> Result<(), String>;
+}
+
 /// Returns when a version has proven itself; the error says what is wrong with it, in words for the device's report.
-pub async fn prove(policy: &HealthPolicy, patient: &Patient) -> Result<(), String> {
+pub async fn prove(
+    policy: &HealthPolicy,
+    own: &[Arc<dyn HealthCheck>],
+    patient: &Patient,
+) -> Result<(), String> {
     let client = http::client()?;
     let words: Vec<Mutex<String>> = policy.check.iter().map(|_| Mutex::default()).collect();
     let checks = policy
@@ -40,7 +52,8 @@ pub async fn prove(policy: &HealthPolicy, patient: &Patient) -> Result<(), Strin
             sleep(policy.settle()).await;
             Ok(())
         };
-        tokio::try_join!(try_join_all(checks), settled).map(|_| ())
+        let own = try_join_all(own.iter().map(|check| check.prove(patient)));
+        tokio::try_join!(try_join_all(checks), own, settled).map(|_| ())
     };
     tokio::select! {
         biased;

@@ -1,16 +1,26 @@
 //! Installers: what is done with an artifact, by its kind, behind one trait.
 
 pub mod bundle;
+pub mod image;
+pub mod intake;
 
+use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use otter_protocol::ArtifactKind;
 use tokio::sync::watch;
 
+use crate::config::{Config, Software};
+use crate::disk::Disk;
 use crate::journal::{Installed, Signed};
-use crate::service::{Status, Trial};
+use crate::service::{ServiceFiles, Status, Supervisor, Trial};
+use bundle::BundleInstaller;
+use image::ImageInstaller;
+
+pub use intake::{Downloads, Intake};
 
 /// Why an artifact can't be installed; the text is the device's report.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +36,9 @@ pub enum InstallError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The boot loader can't be told, or says what makes no sense.
+    #[error("{0}")]
+    Boot(String),
     /// The service won't start or stop.
     #[error("the service can't be {what}: {cause}")]
     Service {
@@ -36,44 +49,124 @@ pub enum InstallError {
     },
 }
 
+/// What starting a version came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Started {
+    /// It runs.
+    Running,
+    /// It runs once the device is restarted; this is what the boot loader is to be told.
+    ByRestart(Option<&'static str>),
+}
+
 /// Installs artifacts of one kind.
 ///
 /// Every call may be the second one: the agent is killed at any instant, reads its journal and calls again. Until
-/// [`apply`](Self::apply) nothing that runs may be touched.
+/// [`stop`](Self::stop) nothing that runs may be touched.
 #[async_trait]
 pub trait Installer: Send + Sync + std::fmt::Debug {
     /// Returns the kind of artifact that it takes.
     fn kind(&self) -> ArtifactKind;
 
-    /// Finds what is installed where the journal knows nothing: on the first start, or without a journal.
-    async fn discover(&self) -> Result<Option<Installed>, InstallError>;
+    /// Returns what is really installed, where no attempt is under way; `believed` is what the journal says. What differs
+    /// is mended where the journal is right, and told where it isn't.
+    async fn recover(
+        &self,
+        believed: Option<&Installed>,
+    ) -> Result<Option<Installed>, InstallError>;
 
-    /// Puts a verified artifact beside what runs, whole and synced; `in_use` may not be touched.
+    /// Returns what takes the artifact's bytes as they come. The default keeps them in a file of this folder.
+    async fn intake(
+        &self,
+        signed: &Signed,
+        downloads: &Downloads,
+        in_use: &[Installed],
+    ) -> Result<Box<dyn Intake>, InstallError> {
+        let _ = in_use;
+        Ok(Box::new(downloads.open(signed)?))
+    }
+
+    /// Puts an artifact that was taken in beside what runs, whole, synced and verified; `in_use` may not be touched.
     async fn prepare(
         &self,
         signed: &Signed,
-        artifact: &Path,
+        downloads: &Downloads,
         in_use: &[Installed],
     ) -> Result<Installed, InstallError>;
+
+    /// Keeps what is needed to go back, beyond what every installer has kept for it; nothing by default.
+    async fn back_up(&self, old: Option<&Installed>) -> Result<(), InstallError> {
+        let _ = old;
+        Ok(())
+    }
 
     /// Stops what runs.
     async fn stop(&self) -> Result<(), InstallError>;
 
-    /// Makes a version the one that starts, at one instant; `None` for a device that had none.
-    async fn apply(&self, version: Option<&Installed>) -> Result<(), InstallError>;
+    /// Makes a prepared version the one that starts next, at one instant.
+    async fn apply(&self, version: &Installed) -> Result<(), InstallError>;
 
     /// Starts a version; what runs just so already is left alone.
-    async fn start(&self, version: &Installed, trial: Trial) -> Result<(), InstallError>;
+    async fn start(&self, version: &Installed, trial: Trial) -> Result<Started, InstallError>;
 
-    /// Ends the trial of what runs: from now on it is kept running.
-    fn trust(&self);
+    /// Ends the trial of what runs: from now on it is kept running, and it is what every restart starts.
+    async fn commit(&self, version: &Installed) -> Result<(), InstallError>;
+
+    /// Makes the old version the one that starts, at one instant; `None` for a device that had none.
+    async fn roll_back(
+        &self,
+        new: Option<&Installed>,
+        old: Option<&Installed>,
+    ) -> Result<(), InstallError>;
 
     /// Removes every version but these, and whatever was left half done.
     async fn clean(&self, keep: &[Installed]) -> Result<(), InstallError>;
 
-    /// Returns a watch on the service, where there is one.
-    fn service(&self) -> Option<watch::Receiver<Status>>;
+    /// Returns a watch on the service that the installer keeps running, where there is one.
+    fn service(&self) -> Option<watch::Receiver<Status>> {
+        None
+    }
 
-    /// Returns the folder in which a version's own programs run.
+    /// Returns the folder in which a version's health checks run.
     fn folder(&self, version: &Installed) -> PathBuf;
+}
+
+/// Makes the installer that a configuration asks for.
+pub(crate) fn configured(
+    config: &Config,
+    disk: &Arc<dyn Disk>,
+) -> anyhow::Result<Arc<dyn Installer>> {
+    let env = BTreeMap::from([
+        ("OTTER_DEVICE_ID".to_owned(), config.device_id.to_string()),
+        ("OTTER_MODEL".to_owned(), config.model.to_string()),
+    ]);
+    let disk = disk.clone();
+    Ok(match config.software() {
+        Some(Software::Bundle(bundle)) => {
+            let files = ServiceFiles::new(&config.state_dir);
+            let service = bundle.service.clone();
+            let supervisor = service.map(|service| Supervisor::begin(service, files));
+            let supervisor = supervisor.transpose()?;
+            Arc::new(BundleInstaller::new(disk, bundle, supervisor, env))
+        }
+        Some(Software::Image(image)) => {
+            Arc::new(ImageInstaller::new(disk, image, &config.state_dir))
+        }
+        None => anyhow::bail!(
+            "the configuration says nothing of what is installed: add `[bundle]` or `[image]`, as in \
+             otter-agent.example.toml"
+        ),
+    })
+}
+
+/// Runs what keeps the disk busy where it holds up nothing else.
+pub(crate) async fn on_disk<T: Send + 'static>(
+    what: impl FnOnce() -> Result<T, InstallError> + Send + 'static,
+) -> Result<T, InstallError> {
+    tokio::task::spawn_blocking(what)
+        .await
+        .unwrap_or_else(|error| {
+            Err(InstallError::Unfit(format!(
+                "the installer failed: {error}"
+            )))
+        })
 }

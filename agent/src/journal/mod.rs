@@ -33,12 +33,16 @@ pub enum Step {
     Downloading,
     /// They are hashed and unpacked beside what runs.
     Verifying,
+    /// What the old version needs to come back is kept.
+    BackingUp,
     /// What runs is stopped.
     Stopping,
     /// The new version takes its place.
     Applying,
     /// The new version is started.
     Starting,
+    /// The device restarts into it.
+    Rebooting,
     /// The new version must prove itself.
     HealthCheck,
     /// It stays.
@@ -51,11 +55,12 @@ impl Step {
     /// Returns what the server is told when the step begins, where it is told anything.
     pub fn reported_as(self) -> Option<AttemptState> {
         match self {
-            Self::Checking | Self::Applying | Self::Starting => None,
+            Self::Checking | Self::BackingUp | Self::Applying | Self::Starting => None,
             Self::Committing | Self::RollingBack => None,
             Self::Downloading => Some(AttemptState::Downloading),
             Self::Verifying => Some(AttemptState::Downloaded),
             Self::Stopping => Some(AttemptState::Installing),
+            Self::Rebooting => Some(AttemptState::Rebooting),
             Self::HealthCheck => Some(AttemptState::Verifying),
         }
     }
@@ -72,9 +77,11 @@ impl std::fmt::Display for Step {
             Self::Checking => "checking",
             Self::Downloading => "downloading",
             Self::Verifying => "verifying",
+            Self::BackingUp => "backing up",
             Self::Stopping => "stopping",
             Self::Applying => "applying",
             Self::Starting => "starting",
+            Self::Rebooting => "rebooting",
             Self::HealthCheck => "health check",
             Self::Committing => "committing",
             Self::RollingBack => "rolling back",
@@ -153,6 +160,12 @@ pub struct Attempt {
     pub last_sequence: u32,
     /// How often the agent itself was started while the new version was.
     pub restarts: u32,
+    /// How often the device was restarted into the new version.
+    #[serde(default)]
+    pub boots: u32,
+    /// The system's run that is to end with the restart under way.
+    #[serde(default)]
+    pub restarting: Option<String>,
     /// Why the old version comes back, where it does.
     pub reason: Option<String>,
 }

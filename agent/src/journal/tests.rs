@@ -1,9 +1,9 @@
 use super::*;
-use crate::disk::MemoryDisk;
+use crate::disk::SimulatedDisk;
 use crate::testing;
 
-fn journal() -> (MemoryDisk, Journal) {
-    let disk = MemoryDisk::default();
+fn journal() -> (SimulatedDisk, Journal) {
+    let disk = SimulatedDisk::default();
     disk.make_dir(Path::new("/s")).unwrap();
     let journal = Journal::open(Arc::new(disk.clone()), Path::new("/s")).unwrap();
     (disk, journal)

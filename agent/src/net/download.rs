@@ -1,18 +1,14 @@
 //! Fetches an artifact: hashed while it streams, resumed where it was cut, and never a byte more than was signed.
 
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-
-use otter_protocol::Sha256Digest;
 use otter_trust::TrustError;
-use reqwest::header::{CONTENT_RANGE, HeaderMap};
-use reqwest::{Response, StatusCode};
-use sha2::{Digest, Sha256};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap};
 
 use super::backoff::Backoff;
+use super::transport::Answer;
 use super::{Client, NetError};
 use crate::config::RetryPolicy;
-use crate::disk::{self, Disk, DiskFile, Kind, PUBLIC};
+use crate::install::{InstallError, Intake};
 use crate::journal::Signed;
 
 /// How often a download may begin again from nothing before that is called the server's fault.
@@ -50,18 +46,14 @@ pub enum DownloadError {
     /// The server breaks off again and again before the end.
     #[error("the artifact can't be fetched: the server ends it too early, again and again")]
     TooShort,
-    /// The device's disk said no.
-    #[error("the download can't be written: {0}. Check the disk's space")]
-    Disk(#[from] io::Error),
+    /// The device can't take it in.
+    #[error(transparent)]
+    Intake(#[from] InstallError),
 }
 
-/// What to fetch, and where to.
+/// What to fetch, and from where.
 #[derive(Debug)]
 pub struct Download<'a> {
-    /// The device's disk.
-    pub disk: &'a dyn Disk,
-    /// The folder of downloads.
-    pub folder: &'a Path,
     /// What was signed.
     pub signed: &'a Signed,
     /// Where the server has it.
@@ -79,39 +71,33 @@ enum Cut {
 }
 
 impl Download<'_> {
-    /// Returns where the whole artifact is, or will be.
-    pub fn path(&self) -> PathBuf {
-        self.folder.join(self.signed.sha256.to_string())
-    }
-
     /// Fetches until it is all there, however often it is cut; `progress` hears how many bytes are there.
     pub async fn run(
         &self,
         client: &Client,
+        intake: &mut dyn Intake,
         mut progress: impl FnMut(u64),
-    ) -> Result<PathBuf, DownloadError> {
-        if disk::find(self.disk, &self.path())?.is_some() {
-            return Ok(self.path());
-        }
-        let mut part = Part::open(self.disk, self.folder, self.signed)?;
+    ) -> Result<(), DownloadError> {
         let mut backoff = Backoff::new(self.retry);
         let mut restarts = 0;
         loop {
-            let before = part.len;
-            let result = self.fetch(client, &mut part, &mut progress).await;
-            if part.len > before {
+            let before = intake.taken();
+            let result = self.fetch(client, intake, &mut progress).await;
+            if intake.taken() > before {
                 backoff.succeeded();
             }
             match result {
-                Ok(None) => match self.finish(&mut part) {
-                    Err(DownloadError::WrongBytes(_)) if part.was_resumed => part.restart()?,
+                Ok(None) => match self.finish(intake) {
+                    Err(DownloadError::WrongBytes(_)) if intake.was_resumed() => {
+                        intake.restart()?
+                    }
                     done => return done,
                 },
                 Ok(Some(Cut::Later(error))) => {
                     let wait = backoff.failed(error.retry_after());
                     tracing::info!(
                         "the download was cut at {} of {} bytes ({error}); it goes on in {wait:.1?}",
-                        part.len,
+                        intake.taken(),
                         self.signed.length
                     );
                     tokio::time::sleep(wait).await;
@@ -121,10 +107,10 @@ impl Download<'_> {
                     if restarts > MOST_RESTARTS {
                         return Err(DownloadError::TooShort);
                     }
-                    part.restart()?;
+                    intake.restart()?;
                 }
                 Err(error) => {
-                    part.remove()?;
+                    intake.discard()?;
                     return Err(error);
                 }
             }
@@ -135,16 +121,16 @@ impl Download<'_> {
     async fn fetch(
         &self,
         client: &Client,
-        part: &mut Part<'_>,
+        intake: &mut dyn Intake,
         progress: &mut impl FnMut(u64),
     ) -> Result<Option<Cut>, DownloadError> {
         let signed = self.signed.length;
-        if part.len == signed {
+        if intake.taken() == signed {
             return Ok(None);
         }
         let etag = format!("\"{}\"", self.signed.sha256);
-        let mut response = match client.artifact(self.url, part.len, &etag).await {
-            Ok(response) => response,
+        let mut answer = match client.artifact(self.url, intake.taken(), &etag).await {
+            Ok(answer) => answer,
             Err(NetError::Refused { status, .. })
                 if status == StatusCode::RANGE_NOT_SATISFIABLE =>
             {
@@ -153,37 +139,35 @@ impl Download<'_> {
             Err(error) if error.is_final() => return Err(DownloadError::Refused(error)),
             Err(error) => return Ok(Some(Cut::Later(error))),
         };
-        if !self.goes_on_from(&response, part.len)? {
-            if response.status() != StatusCode::OK {
+        if !self.goes_on_from(&answer, intake.taken())? {
+            if answer.status != StatusCode::OK {
                 return Ok(Some(Cut::Again));
             }
-            part.restart()?;
+            intake.restart()?;
         }
         loop {
-            match response.chunk().await {
-                Ok(Some(piece)) if part.len + piece.len() as u64 > signed => {
+            match answer.body.next().await {
+                Ok(Some(piece)) if intake.taken() + piece.len() as u64 > signed => {
                     return Err(DownloadError::Endless { signed });
                 }
-                Ok(Some(piece)) => part.write(&piece)?,
-                Ok(None) if part.len < signed => {
+                Ok(Some(piece)) => intake.take(&piece)?,
+                Ok(None) if intake.taken() < signed => {
                     let text = "it ended too early".to_owned();
                     return Ok(Some(Cut::Later(NetError::Unreachable(text))));
                 }
                 Ok(None) => return Ok(None),
-                Err(error) => return Ok(Some(Cut::Later(error.into()))),
+                Err(error) => return Ok(Some(Cut::Later(error))),
             }
-            progress(part.len);
+            progress(intake.taken());
         }
     }
 
     /// Tells whether an answer begins where the part ends; fails where its whole length is not what was signed.
-    fn goes_on_from(&self, response: &Response, len: u64) -> Result<bool, DownloadError> {
+    fn goes_on_from(&self, answer: &Answer, len: u64) -> Result<bool, DownloadError> {
         let signed = self.signed.length;
-        let (begins, total) = match response.status() {
-            StatusCode::PARTIAL_CONTENT => {
-                content_range(response.headers()).unwrap_or((None, None))
-            }
-            _ => (Some(0), response.content_length()),
+        let (begins, total) = match answer.status {
+            StatusCode::PARTIAL_CONTENT => content_range(&answer.headers).unwrap_or((None, None)),
+            _ => (Some(0), content_length(&answer.headers)),
         };
         match total {
             Some(announced) if announced != signed => {
@@ -193,16 +177,25 @@ impl Download<'_> {
         }
     }
 
-    fn finish(&self, part: &mut Part<'_>) -> Result<PathBuf, DownloadError> {
-        if let Err(error) = self.signed.matches(part.len, &part.digest()) {
-            part.remove()?;
+    fn finish(&self, intake: &mut dyn Intake) -> Result<(), DownloadError> {
+        if let Err(error) = self.signed.matches(intake.taken(), &intake.digest()) {
+            if !intake.was_resumed() {
+                intake.discard()?;
+            }
             return Err(error.into());
         }
-        part.sync()?;
-        self.disk.rename(&part.path, &self.path())?;
-        self.disk.sync_dir(self.folder)?;
-        Ok(self.path())
+        Ok(intake.finish()?)
     }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 /// Reads a range's first byte and the whole's length from `Content-Range: bytes 5-9/10`.
@@ -211,93 +204,6 @@ fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, _) = range.split_once('-')?;
     Some((first.trim().parse().ok(), total.trim().parse().ok()))
-}
-
-/// The part of an artifact that is there.
-struct Part<'a> {
-    disk: &'a dyn Disk,
-    path: PathBuf,
-    file: Box<dyn DiskFile>,
-    hasher: Sha256,
-    len: u64,
-    /// Its beginning was written by another try of the agent, so that a power cut may have torn it.
-    was_resumed: bool,
-}
-
-impl<'a> Part<'a> {
-    fn open(disk: &'a dyn Disk, folder: &Path, signed: &Signed) -> io::Result<Self> {
-        disk::make_dirs(disk, folder)?;
-        let path = folder.join(format!("{}.part", signed.sha256));
-        let len = match disk::find(disk, &path)? {
-            Some(Kind::File { len, .. }) if len <= signed.length => len,
-            Some(_) => {
-                disk::remove_tree(disk, &path)?;
-                0
-            }
-            None => 0,
-        };
-        if len == 0 {
-            disk::remove_if_there(disk, &path)?;
-            let file = disk.write_new(&path, PUBLIC)?;
-            return Ok(Self::new(disk, path, file));
-        }
-        let mut part = Self::new(disk, path.clone(), disk.append(&path)?);
-        part.len = hash(disk, &path, &mut part.hasher)?;
-        part.was_resumed = true;
-        Ok(part)
-    }
-
-    fn new(disk: &'a dyn Disk, path: PathBuf, file: Box<dyn DiskFile>) -> Self {
-        Self {
-            disk,
-            path,
-            file,
-            hasher: Sha256::new(),
-            len: 0,
-            was_resumed: false,
-        }
-    }
-
-    fn write(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.file.write_all(piece)?;
-        self.hasher.update(piece);
-        self.len += piece.len() as u64;
-        Ok(())
-    }
-
-    fn restart(&mut self) -> io::Result<()> {
-        self.remove()?;
-        let file = self.disk.write_new(&self.path, PUBLIC)?;
-        *self = Self::new(self.disk, std::mem::take(&mut self.path), file);
-        Ok(())
-    }
-
-    fn remove(&self) -> io::Result<()> {
-        disk::remove_if_there(self.disk, &self.path)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()
-    }
-
-    fn digest(&self) -> Sha256Digest {
-        Sha256Digest(self.hasher.clone().finalize().into())
-    }
-}
-
-/// Feeds a file to a hasher and returns its length.
-pub fn hash(disk: &dyn Disk, path: &Path, hasher: &mut Sha256) -> io::Result<u64> {
-    let mut file = disk.open(path)?;
-    let mut buffer = vec![0; 256 << 10];
-    let mut len = 0;
-    loop {
-        let read = file.read(&mut buffer)?;
-        let Some(piece) = buffer.get(..read).filter(|piece| !piece.is_empty()) else {
-            return Ok(len);
-        };
-        hasher.update(piece);
-        len += read as u64;
-    }
 }
 
 #[cfg(test)]
@@ -315,19 +221,5 @@ mod tests {
         assert_eq!(parse("bytes 5-9/10"), Some((Some(5), Some(10))));
         assert_eq!(parse("bytes 5-9/*"), Some((Some(5), None)));
         assert_eq!(parse("lines 5-9/10"), None);
-    }
-
-    #[test]
-    fn a_part_goes_on_with_the_hash_of_what_is_there() {
-        let disk = crate::disk::MemoryDisk::default();
-        let signed = crate::testing::signed(b"otters swim");
-        let open = || Part::open(&disk, Path::new("/d"), &signed).unwrap();
-        open().write(b"otters").unwrap();
-        let mut part = open();
-        assert_eq!((part.len, part.was_resumed), (6, true));
-        part.write(b" swim").unwrap();
-        signed.matches(part.len, &part.digest()).unwrap();
-        part.write(b"!").unwrap();
-        assert_eq!(open().len, 0, "a part that is too long is of no use");
     }
 }

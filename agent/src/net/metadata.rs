@@ -19,11 +19,11 @@ impl Client {
     /// Fetches a file of signed metadata; `None` where the server has none of this name.
     pub async fn trust_file(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>, NetError> {
         let call = self.call(Method::GET, &format!("device/v1/trust/{name}"))?;
-        let response = call.send().await?;
-        match response.status() {
+        let answer = self.transport.send(call).await?;
+        match answer.status {
             StatusCode::NOT_FOUND => Ok(None),
-            status if status.is_success() => read_body(response, max).await.map(Some),
-            _ => Err(refusal(response).await),
+            status if status.is_success() => read_body(answer, max).await.map(Some),
+            _ => Err(refusal(answer).await),
         }
     }
 }

@@ -3,19 +3,25 @@
 pub mod backoff;
 pub mod download;
 mod metadata;
+pub mod transport;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use otter_protocol::check_in::{CheckIn, CheckInReply, EnrollReply, EnrollRequest, ReportReply};
 use otter_protocol::{AttemptId, AttemptReport, Problem};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
+    RANGE, RETRY_AFTER,
+};
+use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use url::Url;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use transport::{Answer, Request, Transport};
+
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// More than any reply to a call needs.
 const LARGEST_REPLY: u64 = 1 << 20;
@@ -95,7 +101,7 @@ impl From<reqwest::Error> for NetError {
 /// A server, and the device's token for it.
 #[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    transport: Arc<dyn Transport>,
     base: Url,
     token: watch::Sender<Option<Token>>,
 }
@@ -123,22 +129,17 @@ impl std::fmt::Debug for Token {
 }
 
 impl Client {
-    /// Makes a client of the server at an address; the download's stall timeout is between two pieces of a body.
-    pub fn new(base: &Url, stall_timeout: Duration) -> Result<Self, NetError> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("otter-agent/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(stall_timeout)
-            .build()?;
+    /// Makes a client of the server at an address.
+    pub fn new(base: &Url, transport: Arc<dyn Transport>) -> Self {
         let mut base = base.clone();
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        Ok(Self {
-            http,
+        Self {
+            transport,
             base,
             token: watch::Sender::new(None),
-        })
+        }
     }
 
     /// Sends this token from now on.
@@ -160,13 +161,12 @@ impl Client {
     /// Asks to take part.
     pub async fn enroll(&self, request: &EnrollRequest) -> Result<EnrollReply, NetError> {
         let call = self.call(Method::POST, "device/v1/enroll")?;
-        self.send(call.json(request)).await
+        self.send(with_body(call, request)?).await
     }
 
     /// Says how the device is and asks what to do.
     pub async fn check_in(&self, check_in: &CheckIn) -> Result<CheckInReply, NetError> {
-        let call = self.call(Method::POST, "device/v1/check-in")?;
-        self.post(call, check_in).await
+        self.post("device/v1/check-in", check_in).await
     }
 
     /// Delivers a report.
@@ -175,71 +175,100 @@ impl Client {
         attempt: AttemptId,
         report: &AttemptReport,
     ) -> Result<ReportReply, NetError> {
-        let path = format!("device/v1/attempts/{attempt}/reports");
-        self.post(self.call(Method::POST, &path)?, report).await
+        self.post(&format!("device/v1/attempts/{attempt}/reports"), report)
+            .await
     }
 
     /// Begins to fetch an artifact, from its first byte or from a later one.
-    pub async fn artifact(
-        &self,
-        address: &str,
-        from: u64,
-        etag: &str,
-    ) -> Result<Response, NetError> {
+    pub async fn artifact(&self, address: &str, from: u64, etag: &str) -> Result<Answer, NetError> {
         let url = self
             .base
             .join(under(address))
             .map_err(|error| NetError::Malformed(format!("`{address}` is no address: {error}")))?;
         // Elsewhere the token is nobody's business.
         let is_ours = url.origin() == self.base.origin();
-        let mut call = self.http.get(url).header("Accept-Encoding", "identity");
+        let mut call = Request {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+            timeout: None,
+        };
+        call.headers
+            .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if is_ours {
-            call = self.with_token(call);
+            self.add_token(&mut call)?;
         }
         if from > 0 {
-            call = call
-                .header("Range", format!("bytes={from}-"))
-                .header("If-Range", etag);
+            add_header(&mut call, RANGE, &format!("bytes={from}-"))?;
+            add_header(&mut call, IF_RANGE, etag)?;
         }
-        let response = call.send().await?;
-        if response.status().is_success() {
-            Ok(response)
+        let answer = self.transport.send(call).await?;
+        if answer.status.is_success() {
+            Ok(answer)
         } else {
-            Err(refusal(response).await)
+            Err(refusal(answer).await)
         }
     }
 
-    fn call(&self, method: Method, path: &str) -> Result<RequestBuilder, NetError> {
+    fn call(&self, method: Method, path: &str) -> Result<Request, NetError> {
         let url = self
             .base
             .join(path)
             .map_err(|error| NetError::Malformed(error.to_string()))?;
-        Ok(self.http.request(method, url).timeout(CALL_TIMEOUT))
+        Ok(Request {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+            timeout: Some(CALL_TIMEOUT),
+        })
     }
 
-    fn with_token(&self, call: RequestBuilder) -> RequestBuilder {
-        match &*self.token.borrow() {
-            Some(token) => call.bearer_auth(token.secret()),
-            None => call,
-        }
+    fn add_token(&self, call: &mut Request) -> Result<(), NetError> {
+        let Some(token) = self.token.borrow().clone() else {
+            return Ok(());
+        };
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token.secret()))
+            .map_err(|_| NetError::Malformed("the device's token is no header".to_owned()))?;
+        value.set_sensitive(true);
+        call.headers.insert(AUTHORIZATION, value);
+        Ok(())
     }
 
     async fn post<T: DeserializeOwned>(
         &self,
-        call: RequestBuilder,
+        path: &str,
         body: &impl Serialize,
     ) -> Result<T, NetError> {
-        self.send(self.with_token(call).json(body)).await
+        let mut call = self.call(Method::POST, path)?;
+        self.add_token(&mut call)?;
+        self.send(with_body(call, body)?).await
     }
 
-    async fn send<T: DeserializeOwned>(&self, call: RequestBuilder) -> Result<T, NetError> {
-        let response = call.send().await?;
-        if !response.status().is_success() {
-            return Err(refusal(response).await);
+    async fn send<T: DeserializeOwned>(&self, call: Request) -> Result<T, NetError> {
+        let answer = self.transport.send(call).await?;
+        if !answer.status.is_success() {
+            return Err(refusal(answer).await);
         }
-        let body = read_body(response, LARGEST_REPLY).await?;
+        let body = read_body(answer, LARGEST_REPLY).await?;
         serde_json::from_slice(&body).map_err(|error| NetError::Malformed(error.to_string()))
     }
+}
+
+fn with_body(mut call: Request, body: &impl Serialize) -> Result<Request, NetError> {
+    let body = serde_json::to_vec(body).map_err(|error| NetError::Malformed(error.to_string()))?;
+    call.body = Some(body);
+    call.headers
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(call)
+}
+
+fn add_header(call: &mut Request, name: HeaderName, text: &str) -> Result<(), NetError> {
+    let value = HeaderValue::try_from(text)
+        .map_err(|_| NetError::Malformed(format!("`{text}` is no header")))?;
+    call.headers.insert(name, value);
+    Ok(())
 }
 
 /// Returns an address that starts at the server's root as one under the server's own address, which may have a path.
@@ -251,9 +280,9 @@ fn under(address: &str) -> &str {
 }
 
 /// Reads a body of at most `max` bytes.
-async fn read_body(mut response: Response, max: u64) -> Result<Vec<u8>, NetError> {
+async fn read_body(mut answer: Answer, max: u64) -> Result<Vec<u8>, NetError> {
     let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await? {
+    while let Some(piece) = answer.body.next().await? {
         if (body.len() + piece.len()) as u64 > max {
             return Err(NetError::TooLarge(max));
         }
@@ -263,12 +292,10 @@ async fn read_body(mut response: Response, max: u64) -> Result<Vec<u8>, NetError
 }
 
 /// Reads why the server said no.
-async fn refusal(response: Response) -> NetError {
-    let status = response.status();
-    let retry_after = retry_after(response.headers());
-    let body = read_body(response, LARGEST_PROBLEM)
-        .await
-        .unwrap_or_default();
+async fn refusal(answer: Answer) -> NetError {
+    let status = answer.status;
+    let retry_after = retry_after(&answer.headers);
+    let body = read_body(answer, LARGEST_PROBLEM).await.unwrap_or_default();
     let text = match serde_json::from_slice::<Problem>(&body) {
         Ok(problem) => problem.detail,
         Err(_) => status
@@ -324,7 +351,8 @@ mod tests {
 
     #[test]
     fn a_token_is_never_printed() {
-        let client = Client::new(&"http://localhost".parse().unwrap(), CALL_TIMEOUT).unwrap();
+        let transport = transport::HttpTransport::new(CALL_TIMEOUT).unwrap();
+        let client = Client::new(&"http://localhost".parse().unwrap(), Arc::new(transport));
         client.set_token(Some(Token::new("otd_secret")));
         assert!(!format!("{client:?}").contains("secret"));
     }

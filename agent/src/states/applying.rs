@@ -1,16 +1,14 @@
 //! Applying: the new version becomes the one that starts, at one instant.
 
-use super::Next;
+use super::{Next, no_target};
 use crate::agent::Agent;
 use crate::journal::{Attempt, Step};
 
 pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
     let Some(target) = &attempt.target else {
-        return Ok(Next::RollBack(
-            "the journal names no new version".to_owned(),
-        ));
+        return Ok(no_target());
     };
-    Ok(match agent.installer.apply(Some(target)).await {
+    Ok(match agent.installer.apply(target).await {
         Ok(()) => Next::Step(Step::Starting),
         Err(error) => Next::RollBack(error.to_string()),
     })

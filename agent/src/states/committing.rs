@@ -2,22 +2,24 @@
 
 use otter_protocol::AttemptState;
 
-use super::{Next, end, tidy, tidy_downloads};
+use super::{Next, end, no_target, tidy};
 use crate::agent::Agent;
-use crate::journal::Attempt;
+use crate::install::Started;
+use crate::journal::{Attempt, Step};
 use crate::service::Trial;
 
 pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
     let Some(target) = attempt.target.clone() else {
-        return Ok(Next::RollBack(
-            "the journal names no new version".to_owned(),
-        ));
+        return Ok(no_target());
     };
     // After a restart of the agent, or of the device, nothing may run yet.
-    if let Err(error) = agent.installer.start(&target, Trial::Trusted).await {
-        tracing::error!("{error}");
+    match agent.installer.start(&target, Trial::Trusted).await {
+        Ok(Started::Running) => {}
+        // The device was restarted before the boot loader knew that the new system stays.
+        Ok(Started::ByRestart(_)) => return Ok(Next::Step(Step::Starting)),
+        Err(error) => tracing::error!("{error}"),
     }
-    agent.installer.trust();
+    agent.installer.commit(&target).await?;
     let version = target.version.clone();
     end(
         agent,
@@ -34,7 +36,7 @@ pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<N
         attempt.offer.attempt
     );
     let tidied = tidy(agent).await;
-    let tidied = tidied.and_then(|()| Ok(tidy_downloads(agent, None)?));
+    let tidied = tidied.and_then(|()| Ok(agent.downloads.tidy(None)?));
     if let Err(error) = tidied {
         tracing::warn!("what is not needed any more can't be removed: {error:#}");
     }

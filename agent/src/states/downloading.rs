@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use otter_protocol::AttemptState;
 use otter_protocol::check_in::Instruction;
 
-use super::{Next, tidy_downloads};
+use super::Next;
+use super::verifying::in_use;
 use crate::agent::Agent;
 use crate::journal::{Attempt, Journal, Step};
-use crate::net::download::{Download, DownloadError};
+use crate::net::download::Download;
 
 /// Shortest time between two reports of progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -17,30 +18,34 @@ pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<N
     let Some(signed) = &attempt.signed else {
         return Ok(Next::Step(Step::Checking));
     };
-    let folder = agent.downloads();
     // A download for another release is of no use any more.
-    if let Err(error) = tidy_downloads(agent, Some(&signed.sha256.to_string())) {
+    if let Err(error) = agent.downloads.tidy(Some(signed)) {
         tracing::warn!("old downloads can't be removed: {error}");
     }
+    let in_use = in_use(agent, attempt);
+    let opened = agent
+        .installer
+        .intake(signed, &agent.downloads, &in_use)
+        .await;
+    let mut intake = match opened {
+        Ok(intake) => intake,
+        Err(error) => return Ok(Next::Fail(error.to_string())),
+    };
     let download = Download {
-        disk: agent.disk.as_ref(),
-        folder: &folder,
         signed,
         url: &attempt.offer.artifact.url,
         retry: agent.config.retry,
     };
     let mut progress = Progress::new(&agent.journal, signed.length);
     let downloaded = tokio::select! {
-        result = download.run(&agent.client, |bytes| progress.heard(bytes)) => result,
+        result = download.run(&agent.client, intake.as_mut(), |bytes| progress.heard(bytes)) => result,
         reason = agent.cancelled(attempt) => return Ok(Next::Cancel(reason)),
     };
     match downloaded {
-        Ok(_) => Ok(Next::Step(Step::Verifying)),
+        Ok(()) => Ok(Next::Step(Step::Verifying)),
         Err(error) => {
-            if matches!(error, DownloadError::Disk(_)) {
-                // A full disk is not to stay full because of this.
-                tidy_downloads(agent, None)?;
-            }
+            // A full disk is not to stay full because of this.
+            agent.downloads.tidy(None)?;
             Ok(Next::Fail(error.to_string()))
         }
     }

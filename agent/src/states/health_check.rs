@@ -1,15 +1,13 @@
 //! Health check: the new version must prove itself before the deadline.
 
-use super::Next;
+use super::{Next, no_target};
 use crate::agent::Agent;
 use crate::health;
 use crate::journal::{Attempt, Installed, Step};
 
 pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
     let Some(target) = &attempt.target else {
-        return Ok(Next::RollBack(
-            "the journal names no new version".to_owned(),
-        ));
+        return Ok(no_target());
     };
     Ok(match agent.prove(target).await {
         Ok(()) => Next::Step(Step::Committing),
@@ -25,6 +23,6 @@ impl Agent {
             folder: self.installer.folder(version),
             service: self.installer.service(),
         };
-        health::prove(&self.config.health, &patient).await
+        health::prove(&self.config.health, &self.checks, &patient).await
     }
 }

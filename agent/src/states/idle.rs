@@ -92,6 +92,8 @@ impl Agent {
             target: None,
             last_sequence: 0,
             restarts: 0,
+            boots: 0,
+            restarting: None,
             reason: None,
         };
         self.journal

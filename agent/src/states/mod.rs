@@ -1,15 +1,18 @@
 //! The state machine, a file per state:
-//! idle → checking → downloading → verifying → stopping → applying → starting → health check → committing, or rolling back.
+//! idle → checking → downloading → verifying → backing up → stopping → applying → starting → (rebooting) → health check →
+//! committing, or rolling back.
 //!
 //! A step is in the journal before it is begun, so each can be the second try of itself. Before `stopping` an attempt that
 //! goes wrong is given up and nothing has changed; from there on the old version is brought back.
 
 mod applying;
+mod backing_up;
 mod checking;
 mod committing;
 mod downloading;
 mod health_check;
 mod idle;
+mod rebooting;
 mod rolling_back;
 mod starting;
 mod stopping;
@@ -19,7 +22,6 @@ use anyhow::Context;
 use otter_protocol::{AttemptState, Version};
 
 use crate::agent::Agent;
-use crate::disk;
 use crate::history::Ended;
 use crate::journal::{Attempt, Record, Step};
 
@@ -47,9 +49,11 @@ pub(crate) async fn step(agent: &Agent) -> anyhow::Result<()> {
         Step::Checking => checking::handle(agent, &attempt).await,
         Step::Downloading => downloading::handle(agent, &attempt).await,
         Step::Verifying => verifying::handle(agent, &attempt).await,
-        Step::Stopping => stopping::handle(agent).await,
+        Step::BackingUp => backing_up::handle(agent, &attempt).await,
+        Step::Stopping => stopping::handle(agent, &attempt).await,
         Step::Applying => applying::handle(agent, &attempt).await,
         Step::Starting => starting::handle(agent, &attempt).await,
+        Step::Rebooting => rebooting::handle(agent, &attempt).await,
         Step::HealthCheck => health_check::handle(agent, &attempt).await,
         Step::Committing => committing::handle(agent, &attempt).await,
         Step::RollingBack => rolling_back::handle(agent, &attempt).await,
@@ -132,20 +136,15 @@ fn end(
         .context("the journal can't be written")
 }
 
-/// Removes versions that nothing needs.
-async fn tidy(agent: &Agent) -> anyhow::Result<()> {
-    let kept = crate::agent::kept(&agent.journal.record());
-    Ok(agent.installer.clean(&kept).await?)
+/// A journal that was written by hand, or by an agent with a fault.
+fn no_target() -> Next {
+    Next::RollBack("the journal names no new version".to_owned())
 }
 
-/// Removes downloads, but for those whose names begin so.
-fn tidy_downloads(agent: &Agent, keep: Option<&str>) -> std::io::Result<()> {
-    let (disk, folder) = (agent.disk.as_ref(), agent.downloads());
-    for name in disk::optional(disk.list(&folder))?.unwrap_or_default() {
-        let is_kept = keep.is_some_and(|keep| name.to_string_lossy().starts_with(keep));
-        if !is_kept {
-            disk::remove_tree(disk, &folder.join(name))?;
-        }
-    }
+/// Removes versions and back-ups that nothing needs.
+async fn tidy(agent: &Agent) -> anyhow::Result<()> {
+    let kept = crate::agent::kept(&agent.journal.record());
+    agent.installer.clean(&kept).await?;
+    agent.backups.clean().await?;
     Ok(())
 }

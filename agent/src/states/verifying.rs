@@ -1,13 +1,10 @@
-//! Verifying: the bytes on the disk are those that were signed, and all of them unpack beside what runs.
+//! Verifying: the bytes on the disk are those that were signed, and all of them are beside what runs.
 
 use anyhow::Context;
-use otter_protocol::Sha256Digest;
-use sha2::{Digest, Sha256};
 
-use super::{Next, tidy_downloads};
+use super::Next;
 use crate::agent::{Agent, kept};
-use crate::journal::{Attempt, Signed, Step};
-use crate::net::download;
+use crate::journal::{Attempt, Step};
 
 pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
     let verified = verify(agent, attempt);
@@ -26,14 +23,12 @@ async fn verify(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
     let Some(signed) = attempt.signed.clone() else {
         return Ok(Next::Step(Step::Checking));
     };
-    let path = agent.downloads().join(signed.sha256.to_string());
-    if let Err(message) = hash_again(agent, &signed).await? {
-        tidy_downloads(agent, None)?;
-        return Ok(Next::Fail(message));
-    }
-    let mut in_use = kept(&agent.journal.record());
-    in_use.retain(|version| Some(version) != attempt.target.as_ref());
-    match agent.installer.prepare(&signed, &path, &in_use).await {
+    let in_use = in_use(agent, attempt);
+    let prepared = agent
+        .installer
+        .prepare(&signed, &agent.downloads, &in_use)
+        .await;
+    match prepared {
         Ok(target) => {
             agent
                 .journal
@@ -43,26 +38,15 @@ async fn verify(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
                     }
                 })
                 .context("the journal can't be written")?;
-            Ok(Next::Step(Step::Stopping))
+            Ok(Next::Step(Step::BackingUp))
         }
         Err(error) => Ok(Next::Fail(error.to_string())),
     }
 }
 
-/// Reads the download once more: between its last byte and now lie a rename, and perhaps a power cut.
-async fn hash_again(agent: &Agent, signed: &Signed) -> anyhow::Result<Result<(), String>> {
-    let disk = agent.disk.clone();
-    let path = agent.downloads().join(signed.sha256.to_string());
-    let hashed = tokio::task::spawn_blocking(move || {
-        let mut hasher = Sha256::new();
-        let length = download::hash(disk.as_ref(), &path, &mut hasher)?;
-        std::io::Result::Ok((length, Sha256Digest(hasher.finalize().into())))
-    })
-    .await?;
-    Ok(match hashed {
-        Ok((length, digest)) => signed
-            .matches(length, &digest)
-            .map_err(|error| error.to_string()),
-        Err(error) => Err(format!("the download can't be read again: {error}")),
-    })
+/// Returns the versions that an attempt may not touch: all but its own.
+pub(super) fn in_use(agent: &Agent, attempt: &Attempt) -> Vec<crate::journal::Installed> {
+    let mut in_use = kept(&agent.journal.record());
+    in_use.retain(|version| Some(version) != attempt.target.as_ref());
+    in_use
 }

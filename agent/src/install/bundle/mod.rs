@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use otter_protocol::{ArtifactKind, Version};
 use tokio::sync::watch;
 
-use super::{InstallError, Installer};
+use super::{Downloads, InstallError, Installer, Started};
 use crate::config::{BundleConfig, ServiceConfig};
 use crate::disk::{self, Disk, Kind};
 use crate::journal::{Installed, Signed};
@@ -65,13 +65,7 @@ impl BundleInstaller {
         what: impl FnOnce(&Files) -> Result<T, InstallError> + Send + 'static,
     ) -> Result<T, InstallError> {
         let files = self.files.clone();
-        tokio::task::spawn_blocking(move || what(&files))
-            .await
-            .unwrap_or_else(|error| {
-                Err(InstallError::Unfit(format!(
-                    "the installer failed: {error}"
-                )))
-            })
+        super::on_disk(move || what(&files)).await
     }
 }
 
@@ -81,7 +75,14 @@ impl Installer for BundleInstaller {
         ArtifactKind::Bundle
     }
 
-    async fn discover(&self) -> Result<Option<Installed>, InstallError> {
+    async fn recover(
+        &self,
+        believed: Option<&Installed>,
+    ) -> Result<Option<Installed>, InstallError> {
+        if let Some(installed) = believed {
+            self.apply(installed).await?;
+            return Ok(Some(installed.clone()));
+        }
         let initial = self.initial.clone();
         self.on_disk(move |files| match files.current()? {
             Some(installed) => Ok(Some(installed)),
@@ -95,10 +96,11 @@ impl Installer for BundleInstaller {
     async fn prepare(
         &self,
         signed: &Signed,
-        artifact: &Path,
+        downloads: &Downloads,
         in_use: &[Installed],
     ) -> Result<Installed, InstallError> {
-        let (signed, artifact, in_use) = (signed.clone(), artifact.to_owned(), in_use.to_vec());
+        let artifact = downloads.verified(signed).await?;
+        let (signed, in_use) = (signed.clone(), in_use.to_vec());
         self.on_disk(move |files| files.prepare(&signed, &artifact, &in_use))
             .await
     }
@@ -116,15 +118,15 @@ impl Installer for BundleInstaller {
             })
     }
 
-    async fn apply(&self, version: Option<&Installed>) -> Result<(), InstallError> {
-        let version = version.cloned();
-        self.on_disk(move |files| files.switch(version.as_ref()))
+    async fn apply(&self, version: &Installed) -> Result<(), InstallError> {
+        let version = version.clone();
+        self.on_disk(move |files| files.switch(Some(&version)))
             .await
     }
 
-    async fn start(&self, version: &Installed, trial: Trial) -> Result<(), InstallError> {
+    async fn start(&self, version: &Installed, trial: Trial) -> Result<Started, InstallError> {
         let Some((config, supervisor)) = &self.service else {
-            return Ok(());
+            return Ok(Started::Running);
         };
         let mut env = self.env.clone();
         env.extend(config.env.clone());
@@ -137,16 +139,27 @@ impl Installer for BundleInstaller {
         supervisor
             .start(launch, trial)
             .await
+            .map(|()| Started::Running)
             .map_err(|cause| InstallError::Service {
                 what: "started",
                 cause,
             })
     }
 
-    fn trust(&self) {
+    async fn commit(&self, _: &Installed) -> Result<(), InstallError> {
         if let Some((_, supervisor)) = &self.service {
             supervisor.trust();
         }
+        Ok(())
+    }
+
+    async fn roll_back(
+        &self,
+        _: Option<&Installed>,
+        old: Option<&Installed>,
+    ) -> Result<(), InstallError> {
+        let old = old.cloned();
+        self.on_disk(move |files| files.switch(old.as_ref())).await
     }
 
     async fn clean(&self, keep: &[Installed]) -> Result<(), InstallError> {

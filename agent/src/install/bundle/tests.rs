@@ -3,7 +3,7 @@ use std::io::{Cursor, Write};
 use tar::{Builder, EntryType, Header};
 
 use super::*;
-use crate::disk::{MemoryDisk, RealDisk};
+use crate::disk::{RealDisk, SimulatedDisk};
 use crate::testing;
 
 const LIMITS: Limits = Limits {
@@ -67,7 +67,7 @@ fn pax(facts: &[(&str, &str)]) -> Entry {
 
 /// Unpacks in memory; returns the refusal and what was written.
 fn refusal(archive: &[u8]) -> (String, Vec<std::ffi::OsString>) {
-    let disk = MemoryDisk::default();
+    let disk = SimulatedDisk::default();
     disk.make_dir(Path::new("/s")).unwrap();
     disk.make_dir(Path::new("/s/into")).unwrap();
     let into = Path::new("/s/into");

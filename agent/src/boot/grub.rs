@@ -1,0 +1,191 @@
+//! GRUB's environment block: a file of 1024 bytes that GRUB reads and, with `save_env`, writes in place.
+//!
+//! The block's format is GRUB's own (grub-core/lib/envblk.c): a first line, then `name=value` lines with `\` before a line's
+//! end or another `\` in a value, then `#` up to its length. `grub-editenv` truncates the file before it writes it, which a
+//! power cut can meet; here it is replaced whole.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{BootError, BootFlow, slot_of_kernel};
+use crate::disk::{self, Disk, PUBLIC};
+
+const SIGNATURE: &str = "# GRUB Environment Block\n";
+const LENGTH: usize = 1024;
+/// The slot that is started from now on.
+const COMMITTED: &str = "otter_slot";
+/// The slot that is started once: GRUB's script clears it before it does that.
+const TRIED: &str = "otter_try";
+
+/// GRUB with an environment block.
+#[derive(Debug)]
+pub(super) struct Grub {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+}
+
+impl Grub {
+    pub(super) fn new(disk: Arc<dyn Disk>, path: &Path) -> Self {
+        Self {
+            disk,
+            path: path.to_owned(),
+        }
+    }
+
+    fn change(&self, committed: Option<&str>, tried: Option<&str>) -> Result<(), BootError> {
+        let trouble = |what: String| {
+            BootError(format!(
+                "GRUB's environment {} {what}. `grub-editenv` makes one",
+                self.path.display()
+            ))
+        };
+        let bytes = disk::read(self.disk.as_ref(), &self.path, LENGTH as u64)
+            .map_err(|error| trouble(format!("can't be read: {error}")))?
+            .ok_or_else(|| trouble("is not there".to_owned()))?;
+        let mut block = Block::parse(&bytes).ok_or_else(|| trouble("makes no sense".to_owned()))?;
+        if let Some(slot) = committed {
+            block.set(COMMITTED, Some(slot));
+        }
+        block.set(TRIED, tried);
+        let new = block
+            .to_bytes()
+            .ok_or_else(|| trouble("has no room for two more lines".to_owned()))?;
+        if new == bytes {
+            return Ok(());
+        }
+        disk::write_whole(self.disk.as_ref(), &self.path, &new, PUBLIC)
+            .map_err(|error| trouble(format!("can't be written: {error}")))
+    }
+}
+
+#[async_trait]
+impl BootFlow for Grub {
+    async fn current(&self) -> Result<String, BootError> {
+        slot_of_kernel(self.disk.as_ref())
+    }
+
+    async fn try_once(&self, slot: &str) -> Result<(), BootError> {
+        self.change(None, Some(slot))
+    }
+
+    async fn commit(&self, slot: &str) -> Result<(), BootError> {
+        self.change(Some(slot), None)
+    }
+}
+
+/// The lines of a block, as they are written: names, and values with their backslashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Block(Vec<(String, String)>);
+
+impl Block {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let mut rest = text.strip_prefix(SIGNATURE)?;
+        let mut lines = Vec::new();
+        while !rest.is_empty() && !rest.starts_with('#') {
+            let end = line_end(rest)?;
+            let (name, value) = rest.get(..end)?.split_once('=')?;
+            lines.push((name.to_owned(), value.to_owned()));
+            rest = rest.get(end + 1..)?;
+        }
+        Some(Self(lines))
+    }
+
+    fn set(&mut self, name: &str, value: Option<&str>) {
+        let place = self.0.iter().position(|(other, _)| other == name);
+        // Slots' names have nothing that needs a backslash.
+        match (place.and_then(|place| self.0.get_mut(place)), value) {
+            (Some(line), Some(value)) => value.clone_into(&mut line.1),
+            (None, Some(value)) => self.0.push((name.to_owned(), value.to_owned())),
+            (Some(_), None) => self.0.retain(|(other, _)| other != name),
+            (None, None) => {}
+        }
+    }
+
+    fn to_bytes(&self) -> Option<Vec<u8>> {
+        let mut text = SIGNATURE.to_owned();
+        for (name, value) in &self.0 {
+            text.push_str(&format!("{name}={value}\n"));
+        }
+        let mut bytes = text.into_bytes();
+        if bytes.len() > LENGTH {
+            return None;
+        }
+        bytes.resize(LENGTH, b'#');
+        Some(bytes)
+    }
+}
+
+/// Returns where a line ends: at the first end of line without a backslash before it.
+fn line_end(text: &str) -> Option<usize> {
+    let mut is_escaped = false;
+    text.bytes().position(|byte| {
+        let ends = byte == b'\n' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        ends
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SimulatedDisk;
+
+    fn block(lines: &str) -> Vec<u8> {
+        let mut bytes = format!("{SIGNATURE}{lines}").into_bytes();
+        bytes.resize(LENGTH, b'#');
+        bytes
+    }
+
+    fn grub(content: &[u8]) -> (SimulatedDisk, Grub) {
+        let disk = SimulatedDisk::default();
+        let path = Path::new("/grubenv");
+        disk::write_whole(&disk, path, content, PUBLIC).unwrap();
+        (disk.clone(), Grub::new(Arc::new(disk), path))
+    }
+
+    fn content(disk: &SimulatedDisk) -> Vec<u8> {
+        disk::read(disk, Path::new("/grubenv"), 4096)
+            .unwrap()
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_try_is_set_and_a_commit_forgets_it_and_other_lines_stay() {
+        let (disk, grub) = grub(&block("saved_entry=a\\\\b\\\nc=d\notter_slot=a\n"));
+        grub.try_once("b").await.unwrap();
+        let tried = block("saved_entry=a\\\\b\\\nc=d\notter_slot=a\notter_try=b\n");
+        assert_eq!(content(&disk), tried);
+        grub.try_once("b").await.unwrap();
+        grub.commit("b").await.unwrap();
+        assert_eq!(
+            content(&disk),
+            block("saved_entry=a\\\\b\\\nc=d\notter_slot=b\n")
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_so_already_is_not_written() {
+        let (disk, grub) = grub(&block("otter_slot=a\n"));
+        let before = disk.tree();
+        disk.set_full(true);
+        grub.commit("a").await.unwrap();
+        assert!(grub.commit("b").await.is_err());
+        assert!(!before.has_anything_to_lose());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_block_is_left_alone() {
+        for content in [&b"hello"[..], b"", &block("no line")[..]] {
+            let (disk, grub) = grub(content);
+            let error = grub.try_once("b").await.unwrap_err().to_string();
+            assert!(error.contains("makes no sense"), "{error}");
+            assert_eq!(self::content(&disk), content);
+        }
+        let (_, grub) = grub(&block(&format!("long={}\n", "x".repeat(990))));
+        let error = grub.try_once("b").await.unwrap_err().to_string();
+        assert!(error.contains("no room"), "{error}");
+    }
+}
