@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod css;
+mod cuts;
 mod demo;
 mod http;
 mod lock;
@@ -40,6 +41,8 @@ enum Command {
     Demo(demo::Options),
     /// Measures the server beside a bare handler.
     Bench(bench::Options),
+    /// Cuts a simulated device's power at every disk operation of an update, and again at every one of its recovery.
+    Cuts(cuts::Options),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
             Command::Test(options) => test::run(&options),
             Command::Demo(options) => demo::run(&options),
             Command::Bench(options) => bench::run(&options),
+            Command::Cuts(options) => cuts::run(&options),
         });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -101,6 +101,8 @@ fn install(options: &Options, steps: &mut Steps) -> Result<()> {
     let mut packages = Vec::new();
     if options.wants(Check::Tests) {
         packages.push(tools::POSTGRESQL);
+        packages.extend([tools::GRUB, tools::UBOOT_ENV, tools::MOSQUITTO]);
+        packages.extend([tools::DOCKER, tools::REGISTRY]);
     }
     if options.wants(Check::E2e) {
         packages.extend([tools::CHROMIUM, tools::FONTS, tools::NODE, tools::NPM]);

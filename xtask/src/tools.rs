@@ -41,6 +41,32 @@ pub(crate) const NPM: Package = Package {
     present: || process::in_path("npm"),
 };
 
+/// GRUB's own view of its environment block.
+pub(crate) const GRUB: Package = Package {
+    name: "grub-common",
+    present: || process::in_path("grub-editenv"),
+};
+/// U-Boot's environment, as Linux writes it.
+pub(crate) const UBOOT_ENV: Package = Package {
+    name: "libubootenv-tool",
+    present: || process::in_path("fw_setenv"),
+};
+/// A broker for the agent's health checks.
+pub(crate) const MOSQUITTO: Package = Package {
+    name: "mosquitto",
+    present: || Path::new("/usr/sbin/mosquitto").is_file() || process::in_path("mosquitto"),
+};
+/// What containers run on.
+pub(crate) const DOCKER: Package = Package {
+    name: "docker.io",
+    present: || Path::new("/usr/sbin/dockerd").is_file() || process::in_path("dockerd"),
+};
+/// Where containers' images are pulled from.
+pub(crate) const REGISTRY: Package = Package {
+    name: "docker-registry",
+    present: || process::in_path("docker-registry"),
+};
+
 /// `apt-get`, asking nothing.
 pub(crate) fn apt_get() -> Command {
     let mut command = Command::new("apt-get");

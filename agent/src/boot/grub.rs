@@ -1,7 +1,7 @@
 //! GRUB's environment block: a file of 1024 bytes that GRUB reads and, with `save_env`, writes in place.
 //!
-//! The block's format is GRUB's own (grub-core/lib/envblk.c): a first line, then `name=value` lines with `\` before a line's
-//! end or another `\` in a value, then `#` up to its length. `grub-editenv` truncates the file before it writes it, which a
+//! The block's format is GRUB's own (grub-core/lib/envblk.c): a first line, then comments and `name=value` lines with `\` before
+//! a line's end or another `\` in a value, then `#` up to its length. `grub-editenv` truncates the file before it writes it, which a
 //! power cut can meet; here it is replaced whole.
 
 use std::path::{Path, PathBuf};
@@ -75,39 +75,45 @@ impl BootFlow for Grub {
     }
 }
 
-/// The lines of a block, as they are written: names, and values with their backslashes.
+/// The lines of a block, as they are written, comments among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Block(Vec<(String, String)>);
+struct Block(Vec<String>);
 
 impl Block {
     fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let mut rest = text.strip_prefix(SIGNATURE)?;
         let mut lines = Vec::new();
-        while !rest.is_empty() && !rest.starts_with('#') {
-            let end = line_end(rest)?;
-            let (name, value) = rest.get(..end)?.split_once('=')?;
-            lines.push((name.to_owned(), value.to_owned()));
+        // What fills the block up is a comment without an end.
+        while let Some(end) = line_end(rest) {
+            let line = rest.get(..end)?;
+            (line.starts_with('#') || line.contains('=')).then_some(())?;
+            lines.push(line.to_owned());
             rest = rest.get(end + 1..)?;
         }
-        Some(Self(lines))
+        rest.bytes().all(|byte| byte == b'#').then_some(Self(lines))
     }
 
     fn set(&mut self, name: &str, value: Option<&str>) {
-        let place = self.0.iter().position(|(other, _)| other == name);
+        let is_it = |line: &String| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('='))
+        };
         // Slots' names have nothing that needs a backslash.
-        match (place.and_then(|place| self.0.get_mut(place)), value) {
-            (Some(line), Some(value)) => value.clone_into(&mut line.1),
-            (None, Some(value)) => self.0.push((name.to_owned(), value.to_owned())),
-            (Some(_), None) => self.0.retain(|(other, _)| other != name),
+        let new = value.map(|value| format!("{name}={value}"));
+        match (self.0.iter_mut().find(|line| is_it(line)), new) {
+            (Some(line), Some(new)) => *line = new,
+            (None, Some(new)) => self.0.push(new),
+            (Some(_), None) => self.0.retain(|line| !is_it(line)),
             (None, None) => {}
         }
     }
 
     fn to_bytes(&self) -> Option<Vec<u8>> {
         let mut text = SIGNATURE.to_owned();
-        for (name, value) in &self.0 {
-            text.push_str(&format!("{name}={value}\n"));
+        for line in &self.0 {
+            text.push_str(line);
+            text.push('\n');
         }
         let mut bytes = text.into_bytes();
         if bytes.len() > LENGTH {
@@ -167,6 +173,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn comments_are_no_end() {
+        let (disk, grub) = grub(&block("# WARNING: do not edit\notter_slot=a\n"));
+        grub.commit("b").await.unwrap();
+        let expected = block("# WARNING: do not edit\notter_slot=b\n");
+        assert_eq!(content(&disk), expected);
+    }
+
+    #[tokio::test]
     async fn what_is_so_already_is_not_written() {
         let (disk, grub) = grub(&block("otter_slot=a\n"));
         let before = disk.tree();
@@ -187,5 +201,35 @@ mod tests {
         let (_, grub) = grub(&block(&format!("long={}\n", "x".repeat(990))));
         let error = grub.try_once("b").await.unwrap_err().to_string();
         assert!(error.contains("no room"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn grubs_own_tool_reads_what_is_written_and_the_other_way_round() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grubenv");
+        let tool = |arguments: &[&str]| {
+            let output = std::process::Command::new("grub-editenv")
+                .arg(&path)
+                .args(arguments)
+                .output()
+                .expect("grub-editenv is missing: install grub-common");
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        tool(&["create"]);
+        tool(&["set", "saved_entry=Debian \\ GNU/Linux", "otter_slot=a"]);
+        let grub = Grub::new(Arc::new(disk::RealDisk), &path);
+        grub.try_once("b").await.unwrap();
+        let listed = tool(&["list"]);
+        assert!(
+            listed.contains("saved_entry=Debian \\ GNU/Linux"),
+            "{listed}"
+        );
+        assert!(listed.contains("otter_slot=a\notter_try=b"), "{listed}");
+        // As GRUB's script does it at the boot.
+        tool(&["unset", "otter_try"]);
+        grub.commit("b").await.unwrap();
+        let listed = tool(&["list"]);
+        assert!(listed.ends_with("otter_slot=b\n"), "{listed}");
     }
 }

@@ -119,3 +119,107 @@ impl BootFlow for Uboot {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTH: usize = 0x4000;
+
+    /// A device with two copies of U-Boot's environment, as files.
+    struct Device {
+        folder: tempfile::TempDir,
+        flow: Uboot,
+    }
+
+    fn device() -> Device {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = String::new();
+        for copy in ["first", "second"] {
+            let path = folder.path().join(copy);
+            std::fs::write(&path, vec![0; LENGTH]).unwrap();
+            config += &format!("{} 0x0 {LENGTH:#x}\n", path.display());
+        }
+        std::fs::write(folder.path().join("fw_env.config"), config).unwrap();
+        std::fs::write(
+            folder.path().join("default"),
+            "otter_slot=a\nbootlimit=1\nbootcmd=run otter\n",
+        )
+        .unwrap();
+        let device = Device {
+            flow: Uboot::new(&folder.path().join("fw_env.config")),
+            folder,
+        };
+        let default = device.path("default");
+        device.tool("fw_setenv", &["-f", &default, "-s", &default]);
+        device
+    }
+
+    impl Device {
+        fn path(&self, name: &str) -> String {
+            self.folder.path().join(name).to_string_lossy().into_owned()
+        }
+
+        fn tool(&self, program: &str, arguments: &[&str]) -> String {
+            let output = std::process::Command::new(program)
+                .args(["-c", &self.path("fw_env.config")])
+                .args(arguments)
+                .output()
+                .expect("U-Boot's tools are missing: install libubootenv-tool");
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        }
+
+        fn environment(&self) -> Vec<String> {
+            let printed = self.tool("fw_printenv", &[]);
+            let mut lines: Vec<String> = printed.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        }
+
+        fn copies(&self) -> Vec<Vec<u8>> {
+            let copies = ["first", "second"];
+            copies
+                .map(|copy| std::fs::read(self.path(copy)).unwrap())
+                .to_vec()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_try_is_set_in_one_copy_at_a_time_and_a_commit_ends_it() {
+        let device = device();
+        let before = device.copies();
+        device.flow.try_once("b").await.unwrap();
+        let tried = [
+            "bootcmd=run otter",
+            "bootcount=0",
+            "bootlimit=1",
+            "otter_slot=a",
+            "otter_try=b",
+            "upgrade_available=1",
+        ];
+        assert_eq!(device.environment(), tried);
+        let after = device.copies();
+        let changed = before.iter().zip(&after).filter(|(a, b)| a != b).count();
+        assert_eq!(changed, 1, "the other copy is what a power cut leaves");
+        // What is so already is not written.
+        device.flow.try_once("b").await.unwrap();
+        assert!(device.copies() == after);
+        device.flow.commit("b").await.unwrap();
+        let committed = [
+            "bootcmd=run otter",
+            "bootcount=0",
+            "bootlimit=1",
+            "otter_slot=b",
+            "upgrade_available=0",
+        ];
+        assert_eq!(device.environment(), committed);
+    }
+
+    #[tokio::test]
+    async fn without_an_environment_nothing_is_tried() {
+        let flow = Uboot::new(Path::new("/nowhere/fw_env.config"));
+        let error = flow.try_once("b").await.unwrap_err().to_string();
+        assert!(error.contains("/nowhere/fw_env.config"), "{error}");
+    }
+}

@@ -4,7 +4,7 @@ mod command;
 mod http;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +27,9 @@ pub struct Patient {
     pub service: Option<watch::Receiver<Status>>,
 }
 
+/// What asks over HTTP, once something asks.
+type LazyClient = LazyLock<Result<reqwest::Client, String>>;
+
 /// A check of an embedder's own.
 #[async_trait]
 pub trait HealthCheck: Send + Sync + std::fmt::Debug {
@@ -40,7 +43,8 @@ pub async fn prove(
     own: &[Arc<dyn HealthCheck>],
     patient: &Patient,
 ) -> Result<(), String> {
-    let client = http::client()?;
+    // Made by the first check that needs it: it reads every certificate that the device trusts.
+    let client: LazyClient = LazyLock::new(http::client);
     let words: Vec<Mutex<String>> = policy.check.iter().map(|_| Mutex::default()).collect();
     let checks = policy
         .check
@@ -82,7 +86,7 @@ async fn ended(service: Option<watch::Receiver<Status>>) -> String {
 async fn pass(
     check: &Check,
     patient: &Patient,
-    client: &reqwest::Client,
+    client: &LazyClient,
     words: &Mutex<String>,
 ) -> Result<(), String> {
     let probe = check.probe()?;
@@ -119,17 +123,16 @@ async fn pass(
     }
 }
 
-async fn probe_once(
-    probe: &Probe,
-    patient: &Patient,
-    client: &reqwest::Client,
-) -> Result<(), String> {
+async fn probe_once(probe: &Probe, patient: &Patient, client: &LazyClient) -> Result<(), String> {
     match probe {
         Probe::Http {
             url,
             status,
             contains,
-        } => http::probe(client, url, *status, contains.as_deref(), &patient.version).await,
+        } => {
+            let client = (**client).as_ref().map_err(Clone::clone)?;
+            http::probe(client, url, *status, contains.as_deref(), &patient.version).await
+        }
         Probe::Command(argv) => command::probe(argv, patient).await,
         Probe::Process => match patient
             .service

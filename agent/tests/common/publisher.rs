@@ -119,6 +119,11 @@ impl Publisher {
 
     /// Signs any bytes as a release.
     pub fn release_bytes(&mut self, version: &str, bytes: Vec<u8>) -> Release {
+        self.release_of(ArtifactKind::Bundle, version, bytes)
+    }
+
+    /// Signs any bytes as a release of a kind.
+    pub fn release_of(&mut self, kind: ArtifactKind, version: &str, bytes: Vec<u8>) -> Release {
         let artifact = SignedArtifact {
             sha256: Sha256Digest::of(&bytes),
             length: bytes.len() as u64,
@@ -128,7 +133,7 @@ impl Publisher {
                 release_counter: self.targets.next_release_counter().unwrap(),
                 min_version: None,
                 min_bootloader_version: None,
-                kind: ArtifactKind::Bundle,
+                kind,
                 required: false,
                 notes: String::new(),
                 downgrade_permitted: false,

@@ -1,5 +1,6 @@
 //! What a power cut leaves.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::tree::{Body, Bytes, Change, Tree, Write};
@@ -71,6 +72,29 @@ impl Tree {
             _ => false,
         };
         !self.waiting.is_empty() || self.nodes.iter().any(|node| bytes_wait(&node.body))
+    }
+
+    /// Feeds everything that is on the medium to a hasher.
+    pub fn hash_synced(&self, hasher: &mut impl Hasher) {
+        self.hash_node(0, hasher);
+    }
+
+    fn hash_node(&self, number: usize, hasher: &mut impl Hasher) {
+        let Ok(node) = self.node(number) else {
+            return;
+        };
+        (node.mode, node.owner.user, node.owner.group).hash(hasher);
+        match &node.body {
+            Body::File(bytes) | Body::Slot(bytes) => bytes.synced.hash(hasher),
+            Body::Link(target) => target.hash(hasher),
+            Body::Folder { synced, .. } => {
+                for (name, number) in synced {
+                    name.hash(hasher);
+                    self.hash_node(*number, hasher);
+                }
+                synced.len().hash(hasher);
+            }
+        }
     }
 
     fn kept(&self, waiting: Vec<Change>, loss: Loss, dice: &mut Dice) -> Vec<Change> {

@@ -52,7 +52,7 @@ impl Reuse {
             self.write_after_all(disk, same, &[], new, target)?;
             return Ok(false);
         }
-        disk.sync_file(target)?;
+        // Its bytes were synced with the old version; its new name is with the folder.
         Ok(true)
     }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use otter_protocol::Sha256Digest;
 use sha2::{Digest, Sha256};
+use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
 use super::super::{InstallError, Intake};
 use super::slots::{Content, Progress, Slots, read_into};
@@ -34,7 +35,7 @@ pub(super) struct SlotIntake {
 
 enum Writer {
     Plain(Blocks),
-    Packed(Box<zstd::stream::write::Decoder<'static, Blocks>>),
+    Packed(Box<Unpacker>),
 }
 
 impl SlotIntake {
@@ -109,11 +110,7 @@ impl SlotIntake {
             return self.disk(Err(io::ErrorKind::StorageFull.into()));
         }
         let writer = if is_packed {
-            let decoder = zstd::stream::write::Decoder::new(blocks).and_then(|mut decoder| {
-                decoder.window_log_max(LARGEST_WINDOW_LOG)?;
-                Ok(decoder)
-            });
-            Writer::Packed(Box::new(self.disk(decoder)?))
+            Writer::Packed(Box::new(self.disk(Unpacker::new(blocks))?))
         } else {
             Writer::Plain(blocks)
         };
@@ -125,7 +122,7 @@ impl SlotIntake {
     fn write(&mut self, piece: &[u8]) -> Result<(), InstallError> {
         let written = match &mut self.writer {
             Some(Writer::Plain(blocks)) => blocks.write_all(piece),
-            Some(Writer::Packed(decoder)) => decoder.write_all(piece),
+            Some(Writer::Packed(unpacker)) => unpacker.take(piece),
             None => Ok(()),
         };
         self.disk(written)?;
@@ -194,10 +191,7 @@ impl Intake for SlotIntake {
         }
         let blocks = match self.writer.take() {
             Some(Writer::Plain(mut blocks)) => blocks.finish().map(|()| blocks),
-            Some(Writer::Packed(mut decoder)) => decoder
-                .flush()
-                .map(|()| decoder.into_inner())
-                .and_then(|mut blocks| blocks.finish().map(|()| blocks)),
+            Some(Writer::Packed(unpacker)) => unpacker.finish(),
             None => return Ok(()),
         };
         let blocks = self.disk(blocks)?;
@@ -215,6 +209,56 @@ impl Intake for SlotIntake {
     fn discard(&mut self) -> Result<(), InstallError> {
         self.writer = None;
         self.slots.forget(&self.name)
+    }
+}
+
+/// Unpacks zstd frames on their way to a slot.
+struct Unpacker {
+    decoder: Decoder<'static>,
+    /// What is unpacked at once.
+    output: Vec<u8>,
+    /// Whether the last frame is at its end.
+    is_whole: bool,
+    blocks: Blocks,
+}
+
+impl Unpacker {
+    fn new(blocks: Blocks) -> io::Result<Self> {
+        let mut decoder = Decoder::new()?;
+        decoder.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW_LOG))?;
+        Ok(Self {
+            decoder,
+            output: vec![0; BUFFER],
+            is_whole: false,
+            blocks,
+        })
+    }
+
+    fn take(&mut self, piece: &[u8]) -> io::Result<()> {
+        let mut input = InBuffer::around(piece);
+        loop {
+            let mut output = OutBuffer::around(self.output.as_mut_slice());
+            let more = self.decoder.run(&mut input, &mut output)?;
+            let written = output.pos();
+            self.is_whole = more == 0;
+            let unpacked = self.output.get(..written).unwrap_or_default();
+            self.blocks.write_all(unpacked)?;
+            // A full buffer may not be all that this input gives.
+            if input.pos() == piece.len() && written < self.output.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn finish(mut self) -> io::Result<Blocks> {
+        if !self.is_whole {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it ends in the middle of a frame",
+            ));
+        }
+        self.blocks.finish()?;
+        Ok(self.blocks)
     }
 }
 
