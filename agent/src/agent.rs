@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::backup::Backups;
 use crate::config::Config;
-use crate::disk::{self, Disk, RealDisk};
+use crate::disk::{self, CountingDisk, Disk, RealDisk};
 use crate::enroll::Enrollment;
 use crate::health::HealthCheck;
 use crate::history::History;
@@ -104,11 +104,13 @@ impl NextCheckIn {
 impl Agent {
     /// Takes the state folder and gets everything ready; starts nothing yet.
     pub fn open(config: Config, parts: Parts) -> anyhow::Result<Self> {
-        let (disk, state) = (parts.disk, config.state_dir.clone());
+        let disk = CountingDisk::new(parts.disk);
+        let (written, state) = (disk.written(), config.state_dir.clone());
+        let disk: Arc<dyn Disk> = Arc::new(disk);
         disk::make_dirs(disk.as_ref(), &state)
             .with_context(|| format!("the state folder {} can't be made", state.display()))?;
         let held = parts.machine.take(&state)?;
-        let journal = Arc::new(Journal::open(disk.clone(), &state)?);
+        let journal = Arc::new(Journal::open(disk.clone(), &state)?.counting(written));
         let identity = Identity::new(disk.clone(), &state);
         let client = Client::new(&config.server, parts.transport);
         client.set_token(

@@ -31,6 +31,9 @@ pub struct Ended {
     pub outcome: AttemptState,
     /// Why, where it didn't succeed.
     pub message: Option<String>,
+    /// Bytes that the agent wrote for it.
+    #[serde(default)]
+    pub written_bytes: Option<u64>,
     /// The device's last word on it.
     pub last_report: Waiting,
 }
@@ -45,6 +48,7 @@ impl Ended {
             ended_at: clock::now(),
             outcome: last_report.report.state,
             message: last_report.report.message.clone(),
+            written_bytes: None,
             last_report,
         }
     }

@@ -36,6 +36,8 @@ pub struct Report {
     pub attempt: Option<UnderWay>,
     /// Reports that wait for the network.
     pub waiting_reports: usize,
+    /// Bytes that the agent wrote in its life: flash wears with them.
+    pub written_bytes: u64,
     /// How the last attempt ended.
     pub last_attempt: Option<Ended>,
 }
@@ -80,6 +82,7 @@ pub fn report(config: &Config) -> anyhow::Result<Report> {
             started_at: attempt.started_at,
         }),
         waiting_reports: record.outbox.len(),
+        written_bytes: record.written_bytes,
         last_attempt: history(config)?.pop(),
     })
 }
@@ -128,6 +131,7 @@ pub fn as_text(report: &Report) -> String {
         ("attempt", attempt),
         ("last attempt", last),
         ("waiting reports", report.waiting_reports.to_string()),
+        ("written", mebibytes(report.written_bytes)),
     ];
     let mut text = String::new();
     for (name, value) in lines {
@@ -145,13 +149,21 @@ pub fn one_line(ended: &Ended) -> String {
         .map(Version::as_str)
         .filter(|from| !from.is_empty());
     let message = ended.message.as_ref().map(|message| format!(": {message}"));
+    let written = ended.written_bytes.map(mebibytes);
     format!(
-        "{} {} from {} to {}, {}{}",
+        "{} {} from {} to {}, {}{}{}",
         ended.ended_at,
         ended.offer.attempt,
         from.unwrap_or("nothing"),
         ended.offer.version,
         ended.outcome,
+        written
+            .map(|written| format!(", {written} written"))
+            .unwrap_or_default(),
         message.unwrap_or_default()
     )
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.2} MiB", bytes as f64 / f64::from(1 << 20))
 }

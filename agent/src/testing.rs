@@ -27,6 +27,7 @@ pub(crate) fn attempt(step: Step) -> Attempt {
         },
         step,
         started_at: Timestamp(0),
+        written_before: 0,
         signed: None,
         target: None,
         last_sequence: 0,

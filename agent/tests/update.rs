@@ -11,7 +11,7 @@ mod common;
 use common::device::Device;
 use common::eventually;
 use common::publisher::{Publisher, Release};
-use common::server::{DEVICE_TOKEN, ENROLLMENT_TOKEN, Server};
+use common::server::{Artifacts, DEVICE_TOKEN, ENROLLMENT_TOKEN, Server};
 use otter_protocol::AttemptState;
 
 struct Fleet {
@@ -200,4 +200,57 @@ async fn check_does_one_update_and_leaves_the_service_running() {
     eventually("the agent to check in", knows).await;
     assert_eq!(fleet.device.answers_with("1.1.0").await, pid);
     assert_eq!(fleet.device.services(), [pid]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_is_unpacked_as_it_comes_and_what_is_the_same_is_not_written() {
+    let mut fleet = Fleet::new().await;
+    let config = fleet.device.path("otter-agent.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(
+        &config,
+        text.replace("keep = \"always\"", "keep = \"never\""),
+    )
+    .unwrap();
+    // A hundred files of 30 KB, of which a release changes one.
+    let large = |tree: &std::path::Path, changed: &str| {
+        for number in 0..100 {
+            let seed = if number == 7 { changed } else { "" };
+            let digest =
+                |n| otter_protocol::Sha256Digest::of(format!("{seed} {number} {n}").as_bytes());
+            let bytes: Vec<u8> = (0..1000).flat_map(|n| digest(n).0).collect();
+            std::fs::write(tree.join(format!("file-{number}")), bytes).unwrap();
+        }
+        std::fs::write(tree.join("data"), "little").unwrap();
+    };
+    for (version, changed) in [("1.1.0", "a"), ("1.2.0", "b")] {
+        let tree = fleet.device.tree(version, false);
+        large(&tree, changed);
+        let release = fleet.publisher.release(version, &tree);
+        fleet.server.fleet().files = fleet.publisher.files.clone();
+        if version == "1.1.0" {
+            fleet.device.start();
+        }
+        // The second one is cut on its way, and goes on.
+        fleet.server.fleet().how = Artifacts::Cut(200_000, 2);
+        let attempt = fleet.server.offer(&release);
+        let end = fleet.server.end_of(attempt).await;
+        assert_eq!(end.state, AttemptState::Succeeded, "{:?}", end.message);
+        fleet.device.answers_with(version).await;
+        assert_eq!(fleet.device.whole_version(), version);
+    }
+    let history = fleet.device.history();
+    let written: Vec<u64> = history
+        .iter()
+        .map(|ended| ended.written_bytes.unwrap())
+        .collect();
+    assert!(written[0] > 3_000_000, "{written:?}");
+    // Journal, history and trusted metadata are in it, too.
+    assert!(written[1] * 100 < written[0] * 3, "{written:?}");
+    let status = fleet.device.run(&["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert!(
+        status["written_bytes"].as_u64().unwrap() > written[0],
+        "{status}"
+    );
 }

@@ -123,6 +123,8 @@ impl CheckInPolicy {
 #[serde(deny_unknown_fields, default)]
 pub struct DownloadPolicy {
     stall_timeout_sec: Seconds,
+    /// Whether what came is kept on the disk until it is installed.
+    pub keep: KeepPolicy,
     /// Largest artifact that is fetched, in bytes, whoever signed it.
     pub max_bytes: u64,
 }
@@ -131,9 +133,21 @@ impl Default for DownloadPolicy {
     fn default() -> Self {
         Self {
             stall_timeout_sec: Seconds::of(30),
+            keep: KeepPolicy::default(),
             max_bytes: 16 << 30,
         }
     }
+}
+
+/// Whether a bundle's bytes are kept on the disk until all of them came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeepPolicy {
+    /// They are: after a restart a download goes on where it was. Flash is written twice.
+    Always,
+    /// They are unpacked as they come: flash is written once, and only where something changed. A restart begins again.
+    #[default]
+    Never,
 }
 
 impl DownloadPolicy {
@@ -233,6 +247,11 @@ impl Config {
         let bundle = self.bundle.as_ref().map(Software::Bundle);
         let image = self.image.as_ref().map(Software::Image);
         bundle.into_iter().chain(image)
+    }
+
+    /// Tells whether downloads are kept until they are installed.
+    pub fn keeps_downloads(&self) -> bool {
+        self.download.keep == KeepPolicy::Always
     }
 
     /// Returns the service that the agent itself keeps running, where there is one.

@@ -50,6 +50,19 @@ impl Downloads {
         self.folder.join(signed.sha256.to_string())
     }
 
+    /// Tells whether anything of an artifact is there.
+    pub fn has_any(&self, signed: &Signed) -> Result<bool, InstallError> {
+        let disk = self.disk.as_ref();
+        let is_there = |path: &Path| disk::find(disk, path).map(|kind| kind.is_some());
+        let whole = self.path(signed);
+        let any = is_there(&whole).and_then(|is| Ok(is || is_there(&self.part(signed))?));
+        any.map_err(unwritable)
+    }
+
+    fn part(&self, signed: &Signed) -> PathBuf {
+        self.folder.join(format!("{}.part", signed.sha256))
+    }
+
     /// Opens what is there of an artifact.
     pub fn open(&self, signed: &Signed) -> Result<FileIntake, InstallError> {
         FileIntake::open(self, signed).map_err(unwritable)
@@ -119,7 +132,7 @@ impl FileIntake {
         disk::make_dirs(disk.as_ref(), &downloads.folder)?;
         let mut intake = Self {
             whole: downloads.path(signed),
-            part: downloads.folder.join(format!("{}.part", signed.sha256)),
+            part: downloads.part(signed),
             disk: disk.clone(),
             file: None,
             hasher: Sha256::new(),

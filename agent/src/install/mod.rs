@@ -25,6 +25,9 @@ pub use intake::{Downloads, Intake};
 /// Why an artifact can't be installed; the text is the device's report.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
+    /// What was taken in is not there any more; it is to be fetched again.
+    #[error("what was fetched is not there any more")]
+    Missing,
     /// The artifact isn't what an installer takes.
     #[error("{0}")]
     Unfit(String),
@@ -146,7 +149,8 @@ pub(crate) fn configured(
             let service = bundle.service.clone();
             let supervisor = service.map(|service| Supervisor::begin(service, files));
             let supervisor = supervisor.transpose()?;
-            Arc::new(BundleInstaller::new(disk, bundle, supervisor, env))
+            let keeps = config.keeps_downloads();
+            Arc::new(BundleInstaller::new(disk, bundle, keeps, supervisor, env))
         }
         Some(Software::Image(image)) => {
             Arc::new(ImageInstaller::new(disk, image, &config.state_dir))

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::disk::{self, Disk, PUBLIC};
+use crate::disk::{self, Disk, PUBLIC, Written};
 
 const FORMAT: u32 = 1;
 const LARGEST: u64 = 4 << 20;
@@ -152,6 +152,9 @@ pub struct Attempt {
     pub step: Step,
     /// When the offer came.
     pub started_at: Timestamp,
+    /// Bytes that the agent had written in its life when it began.
+    #[serde(default)]
+    pub written_before: u64,
     /// What was signed, once that is verified.
     pub signed: Option<Signed>,
     /// The new version, once it is beside the old one.
@@ -195,6 +198,8 @@ pub struct Record {
     pub outbox: Vec<Waiting>,
     /// The latest time at which signed metadata was found valid.
     pub trusted_time: Option<Timestamp>,
+    /// Bytes that the agent wrote in its life, as of the last change.
+    pub written_bytes: u64,
 }
 
 impl Record {
@@ -276,6 +281,9 @@ pub struct Journal {
     path: PathBuf,
     record: Mutex<Record>,
     changed: watch::Sender<()>,
+    written: Written,
+    /// What was written before this run of the agent.
+    written_before: u64,
 }
 
 /// The journal can't be opened.
@@ -326,9 +334,22 @@ impl Journal {
         Ok(Self {
             disk,
             path,
+            written_before: record.written_bytes,
             record: Mutex::new(record),
             changed: watch::Sender::new(()),
+            written: Written::default(),
         })
+    }
+
+    /// Keeps account of what is written in this run of the agent.
+    pub fn counting(mut self, written: Written) -> Self {
+        self.written = written;
+        self
+    }
+
+    /// Returns how many bytes the agent wrote in its life.
+    pub fn written_bytes(&self) -> u64 {
+        self.written_before.saturating_add(self.written.bytes())
     }
 
     /// Reads the journal of a folder without opening it; the inner error says why it makes no sense.
@@ -363,6 +384,7 @@ impl Journal {
         next.format = FORMAT;
         let value = change(&mut next);
         if next != *record {
+            next.written_bytes = self.written_bytes();
             let bytes = serde_json::to_vec_pretty(&next)?;
             disk::write_whole(self.disk.as_ref(), &self.path, &bytes, PUBLIC)?;
             *record = next;

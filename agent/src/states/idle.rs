@@ -88,6 +88,7 @@ impl Agent {
             offer,
             step: Step::Checking,
             started_at: clock::now(),
+            written_before: self.journal.written_bytes(),
             signed: None,
             target: None,
             last_sequence: 0,

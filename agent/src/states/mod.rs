@@ -120,7 +120,9 @@ fn end(
         return Ok(());
     };
     let last = last.clone();
-    let ended = Ended::new(attempt, Some(agent.version()), last.clone());
+    let mut ended = Ended::new(attempt, Some(agent.version()), last.clone());
+    let written = agent.journal.written_bytes();
+    ended.written_bytes = Some(written.saturating_sub(attempt.written_before));
     // First the history, which takes the same attempt any number of times: a cut in between loses nothing.
     agent
         .history

@@ -4,6 +4,7 @@ use anyhow::Context;
 
 use super::Next;
 use crate::agent::{Agent, kept};
+use crate::install::InstallError;
 use crate::journal::{Attempt, Step};
 
 pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
@@ -40,6 +41,7 @@ async fn verify(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
                 .context("the journal can't be written")?;
             Ok(Next::Step(Step::BackingUp))
         }
+        Err(InstallError::Missing) => Ok(Next::Step(Step::Downloading)),
         Err(error) => Ok(Next::Fail(error.to_string())),
     }
 }

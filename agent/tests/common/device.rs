@@ -57,6 +57,7 @@ min_interval_sec = 0.05
 max_interval_sec = 0.05
 [download]
 stall_timeout_sec = 1
+keep = "always"
 [retry]
 base_sec = 0.02
 max_sec = 0.2

@@ -44,8 +44,9 @@ fn every_cut_ends_well() {
     for story in Story::all() {
         let tally = explore(story, depth, None);
         println!(
-            "{:?}, {}, {:?}: {} operations, {} states, {} bad",
+            "{:?}, {}, {}, {:?}: {} operations, {} states, {} bad",
             story.kind,
+            if story.keeps { "kept" } else { "streamed" },
             if story.is_healthy { "healthy" } else { "sick" },
             story.file_system,
             tally.operations,

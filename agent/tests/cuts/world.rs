@@ -36,6 +36,8 @@ const MOST_BOOTS: usize = 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Story {
     pub kind: ArtifactKind,
+    /// Whether downloads are kept until they are unpacked.
+    pub keeps: bool,
     pub is_healthy: bool,
     pub file_system: FileSystem,
 }
@@ -44,11 +46,17 @@ impl Story {
     /// Every story.
     pub fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for kind in [ArtifactKind::Bundle, ArtifactKind::Image] {
+        let kinds = [
+            (ArtifactKind::Bundle, true),
+            (ArtifactKind::Bundle, false),
+            (ArtifactKind::Image, false),
+        ];
+        for (kind, keeps) in kinds {
             for is_healthy in [true, false] {
                 for file_system in [FileSystem::Ordered, FileSystem::Unordered] {
                     all.push(Self {
                         kind,
+                        keeps,
                         is_healthy,
                         file_system,
                     });
@@ -236,10 +244,11 @@ impl Scene {
                 "[bundle]\nroot = \"/app\"\ninitial = \"/usr/share/app\"\ninitial_version = \"1.0.0\""
             }
         };
+        let keep = if self.story.keeps { "always" } else { "never" };
         let text = format!(
             "server = \"http://simulated\"\ndevice_id = \"device-1\"\nmodel = \"{MODEL}\"\nstate_dir = \"{STATE}\"\n\
              enrollment_token = \"ote_x\"\nroot_metadata = \"/etc/root.json\"\n{installer}\n\
-             [backup]\npaths = [\"/data\"]\n[restart]\ntries = 6\n[health]\nsettle_sec = 0\n"
+             [backup]\npaths = [\"/data\"]\n[restart]\ntries = 6\n[download]\nkeep = \"{keep}\"\n[health]\nsettle_sec = 0\n"
         );
         Config::parse(&text, Path::new("/")).unwrap()
     }

@@ -1,37 +1,36 @@
 //! `bundle`: a tree of files. Versions lie side by side in `versions/`, and the link `current` points to one of them.
 
 mod extension;
+mod files;
+mod intake;
 mod reuse;
 mod unpack;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use otter_protocol::{ArtifactKind, Version};
 use tokio::sync::watch;
 
-use super::{Downloads, InstallError, Installer, Started};
+use super::{Downloads, InstallError, Installer, Intake, Started};
 use crate::config::{BundleConfig, ServiceConfig};
-use crate::disk::{self, Disk, Kind};
+use crate::disk::Disk;
 use crate::journal::{Installed, Signed};
 use crate::service::{Launch, Status, Supervisor, Trial};
 
+use files::Files;
+use intake::BundleIntake;
 pub use unpack::{Limits, Unpacked, unpack};
-
-const VERSIONS: &str = "versions";
-const CURRENT: &str = "current";
-const STAGING: &str = ".staging-";
-/// Longest version in a folder's name, in characters.
-const LONGEST_NAME: usize = 64;
 
 /// Installs bundles, and keeps their service running.
 #[derive(Debug)]
 pub struct BundleInstaller {
     files: Files,
     initial: Option<(PathBuf, Version)>,
+    /// Whether downloads are kept until they are unpacked.
+    keeps_downloads: bool,
     service: Option<(ServiceConfig, Supervisor)>,
     env: BTreeMap<String, String>,
 }
@@ -41,6 +40,7 @@ impl BundleInstaller {
     pub fn new(
         disk: Arc<dyn Disk>,
         config: &BundleConfig,
+        keeps_downloads: bool,
         service: Option<Supervisor>,
         env: BTreeMap<String, String>,
     ) -> Self {
@@ -53,6 +53,7 @@ impl BundleInstaller {
                     entries: config.max_entries,
                 },
             },
+            keeps_downloads,
             initial: config.initial.clone().zip(config.initial_version.clone()),
             service: config.service.clone().zip(service),
             env,
@@ -93,12 +94,33 @@ impl Installer for BundleInstaller {
         .await
     }
 
+    async fn intake(
+        &self,
+        signed: &Signed,
+        downloads: &Downloads,
+        in_use: &[Installed],
+    ) -> Result<Box<dyn Intake>, InstallError> {
+        // What an agent with other settings began is finished as it was begun.
+        if self.keeps_downloads || downloads.has_any(signed)? {
+            return Ok(Box::new(downloads.open(signed)?));
+        }
+        let intake = BundleIntake::open(self.files.clone(), signed.clone(), in_use.to_vec());
+        Ok(Box::new(intake?))
+    }
+
     async fn prepare(
         &self,
         signed: &Signed,
         downloads: &Downloads,
         in_use: &[Installed],
     ) -> Result<Installed, InstallError> {
+        let artifact = signed.sha256;
+        if let Some(ready) = self.on_disk(move |files| files.ready(&artifact)).await? {
+            return Ok(ready);
+        }
+        if !downloads.has_any(signed)? {
+            return Err(InstallError::Missing);
+        }
         let artifact = downloads.verified(signed).await?;
         let (signed, in_use) = (signed.clone(), in_use.to_vec());
         self.on_disk(move |files| files.prepare(&signed, &artifact, &in_use))
@@ -175,193 +197,6 @@ impl Installer for BundleInstaller {
 
     fn folder(&self, version: &Installed) -> PathBuf {
         self.files.folder(version)
-    }
-}
-
-/// The root folder and what is in it.
-#[derive(Debug, Clone)]
-struct Files {
-    disk: Arc<dyn Disk>,
-    root: PathBuf,
-    limits: Limits,
-}
-
-impl Files {
-    fn versions(&self) -> PathBuf {
-        self.root.join(VERSIONS)
-    }
-
-    fn folder(&self, version: &Installed) -> PathBuf {
-        self.versions().join(&version.name)
-    }
-
-    fn disk<T>(&self, what: &str, result: io::Result<T>) -> Result<T, InstallError> {
-        result.map_err(|cause| InstallError::Disk {
-            what: format!("{what} in {}", self.root.display()),
-            cause,
-        })
-    }
-
-    /// Reads what `current` points to.
-    fn current(&self) -> Result<Option<Installed>, InstallError> {
-        let link = self.disk.read_link(&self.root.join(CURRENT));
-        let Some(target) = self.disk("`current` can't be read", disk::optional(link))? else {
-            return Ok(None);
-        };
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let installed = from_name(&name);
-        let found = disk::find(self.disk.as_ref(), &self.folder(&installed));
-        let found = self.disk("versions can't be read", found)?;
-        Ok(found.map(|_| installed))
-    }
-
-    fn prepare(
-        &self,
-        signed: &Signed,
-        artifact: &Path,
-        in_use: &[Installed],
-    ) -> Result<Installed, InstallError> {
-        let target = self.unused(&signed.version(), signed.facts.release_counter, in_use);
-        let staging = self.staging(&target)?;
-        let old = in_use.first().map(|version| self.folder(version));
-        let bytes = self.disk("the download can't be read", self.disk.open(artifact))?;
-        let unpacked = unpack(
-            self.disk.as_ref(),
-            bytes,
-            &staging,
-            old.as_deref(),
-            self.limits,
-        )?;
-        tracing::info!(
-            "{} files unpacked to {}, {} of them unchanged",
-            unpacked.files,
-            target.name,
-            unpacked.reused
-        );
-        self.settle(&staging, &target)?;
-        Ok(target)
-    }
-
-    /// Copies the version that came with the device to where versions are, and makes it current.
-    fn take_initial(&self, folder: &Path, version: &Version) -> Result<Installed, InstallError> {
-        let target = self.unused(version, 0, &[]);
-        let staging = self.staging(&target)?;
-        let what = format!(
-            "the initial version can't be copied from {}",
-            folder.display()
-        );
-        self.disk(
-            &what,
-            reuse::copy_tree(self.disk.as_ref(), folder, &staging),
-        )?;
-        self.settle(&staging, &target)?;
-        self.switch(Some(&target))?;
-        tracing::info!(
-            "the device starts with version {version}, from {}",
-            folder.display()
-        );
-        Ok(target)
-    }
-
-    /// Returns a name that nothing in use has: the same release may come again, with other bytes.
-    fn unused(&self, version: &Version, release_counter: u64, in_use: &[Installed]) -> Installed {
-        let plain = folder_name(release_counter, version);
-        let mut name = plain.clone();
-        let mut count = 1;
-        while in_use.iter().any(|other| other.name == name) {
-            count += 1;
-            name = format!("{plain}~{count}");
-        }
-        Installed {
-            version: version.clone(),
-            release_counter,
-            name,
-        }
-    }
-
-    /// Makes an empty folder to unpack to.
-    fn staging(&self, target: &Installed) -> Result<PathBuf, InstallError> {
-        let staging = self.versions().join(format!("{STAGING}{}", target.name));
-        let disk = self.disk.as_ref();
-        let made = disk::make_dirs(disk, &self.versions())
-            .and_then(|()| disk::remove_tree(disk, &staging))
-            .and_then(|()| disk.make_dir(&staging));
-        self.disk("no folder to unpack to can be made", made)?;
-        Ok(staging)
-    }
-
-    /// Gives a folder whose contents are synced its final name.
-    fn settle(&self, staging: &Path, target: &Installed) -> Result<(), InstallError> {
-        let folder = self.folder(target);
-        let disk = self.disk.as_ref();
-        let settled = disk::remove_tree(disk, &folder)
-            .and_then(|()| disk.rename(staging, &folder))
-            .and_then(|()| disk.sync_dir(&self.versions()));
-        self.disk("the new version can't be put beside the old one", settled)
-    }
-
-    fn switch(&self, version: Option<&Installed>) -> Result<(), InstallError> {
-        let link = self.root.join(CURRENT);
-        let disk = self.disk.as_ref();
-        let switched = match version {
-            Some(version) => {
-                let target = Path::new(VERSIONS).join(&version.name);
-                disk::switch_link(disk, &target, &link)
-            }
-            None => disk::remove_if_there(disk, &link).and_then(|()| {
-                match disk::find(disk, &self.root)? {
-                    Some(_) => disk.sync_dir(&self.root),
-                    None => Ok(()),
-                }
-            }),
-        };
-        self.disk("`current` can't be switched", switched)
-    }
-
-    fn clean(&self, keep: &[Installed]) -> Result<(), InstallError> {
-        let disk = self.disk.as_ref();
-        let cleaned = || -> io::Result<()> {
-            if disk::find(disk, &self.versions())? != Some(Kind::Folder) {
-                return Ok(());
-            }
-            for name in disk.list(&self.versions())? {
-                if keep.iter().all(|version| name != *version.name) {
-                    disk::remove_tree(disk, &self.versions().join(&name))?;
-                }
-            }
-            // What a cut brings back is removed the next time.
-            Ok(())
-        };
-        self.disk("old versions can't be removed", cleaned())
-    }
-}
-
-/// Returns the folder's name for a version: `7-1.1.0`.
-fn folder_name(release_counter: u64, version: &Version) -> String {
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '_') {
-            c
-        } else {
-            '_'
-        }
-    };
-    let version: String = version
-        .as_str()
-        .chars()
-        .take(LONGEST_NAME)
-        .map(plain)
-        .collect();
-    format!("{release_counter}-{version}")
-}
-
-/// Reads a folder's name, as far as it tells.
-fn from_name(name: &str) -> Installed {
-    let (counter, version) = name.split_once('-').unwrap_or(("0", name));
-    let version = version.split('~').next().unwrap_or(version);
-    Installed {
-        version: version.into(),
-        release_counter: counter.parse().unwrap_or(0),
-        name: name.to_owned(),
     }
 }
 

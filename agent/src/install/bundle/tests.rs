@@ -1,9 +1,11 @@
 use std::io::{Cursor, Write};
+use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
 
+use super::files::{LONGEST_NAME, folder_name, from_name};
 use super::*;
-use crate::disk::{RealDisk, SimulatedDisk};
+use crate::disk::{Kind, RealDisk, SimulatedDisk};
 use crate::testing;
 
 const LIMITS: Limits = Limits {

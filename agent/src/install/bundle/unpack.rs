@@ -250,6 +250,13 @@ fn inside(raw: &Path) -> Result<Option<PathBuf>, InstallError> {
 }
 
 fn unwritable(path: &Path, cause: io::Error) -> InstallError {
+    // A file is written while it is read: these come from reading.
+    if matches!(
+        cause.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+    ) {
+        return unreadable(cause);
+    }
     InstallError::Disk {
         what: format!("{} can't be unpacked", path.display()),
         cause,
