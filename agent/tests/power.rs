@@ -16,16 +16,16 @@ use common::publisher::Publisher;
 use common::server::{Artifacts, Server};
 use otter_protocol::AttemptState;
 
-const KILLS: u64 = 20;
+const KILLS: u64 = 100;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_kills_at_random_moments_of_updates() {
+async fn a_hundred_kills_at_random_moments_of_updates() {
     let server = Server::start().await;
     let mut device = Device::new(&server);
     let mut publisher = Publisher::new();
     // Every release is offered in turn, so that each kill finds an update under way.
     let mut attempts = Vec::new();
-    for number in 1..=60 {
+    for number in 1..=200 {
         let version = format!("1.{number}.0");
         let release = publisher.release(&version, &device.tree(&version, false));
         attempts.push(server.offer(&release));
@@ -42,6 +42,12 @@ async fn twenty_kills_at_random_moments_of_updates() {
         if server.fleet().offers.is_empty() {
             server.fleet().offers.push_back(waiting.next().unwrap());
         }
+        if kill == KILLS / 2 {
+            // The second half of them meets bundles that are unpacked as they come.
+            let config = device.path("otter-agent.toml");
+            let text = std::fs::read_to_string(&config).unwrap();
+            std::fs::write(&config, text.replace("\"always\"", "\"never\"")).unwrap();
+        }
         device.start();
         seed = seed
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -53,6 +59,10 @@ async fn twenty_kills_at_random_moments_of_updates() {
         if device.path("root/current").exists() {
             device.whole_version();
         }
+        assert!(
+            !device.path("state/journal.broken.json").exists(),
+            "after kill {kill} the journal is lost"
+        );
         if let Some(attempt) = record.attempt {
             steps.insert(attempt.step);
         }

@@ -1,5 +1,7 @@
 //! `cargo xtask build`: the site, then the programs with the site inside.
 
+use std::fs;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -36,18 +38,33 @@ pub(crate) fn everything(steps: &mut Steps, release: bool) -> Result<()> {
 
 /// Builds the programs with the site as it is.
 fn programs(release: bool) -> Result<()> {
+    let mut packages = vec!["otter-server", "otter-cli", "otter-example-greeter"];
+    if release {
+        agent()?;
+    } else {
+        packages.push("otter-agent");
+    }
     let mut command = rust::cargo();
     command.args(["build", "--bins"]);
-    for package in [
-        "otter-server",
-        "otter-agent",
-        "otter-cli",
-        "otter-example-greeter",
-    ] {
+    for package in packages {
         command.args(["--package", package]);
     }
     if release {
         command.arg("--release");
     }
     process::run(&mut command)
+}
+
+/// Builds the agent as devices get it, with nothing that only the others need, and puts it beside them.
+fn agent() -> Result<()> {
+    const PROFILE: &str = "device";
+    const NAME: &str = "otter-agent";
+    let mut command = rust::cargo();
+    process::run(command.args(["build", "--bins", "--package", NAME, "--profile", PROFILE]))?;
+    let (from, into) = (paths::target().join(PROFILE), paths::binaries(true));
+    fs::create_dir_all(&into)?;
+    // Whole or not at all: it may be running.
+    let new = into.join("otter-agent.new");
+    fs::copy(from.join(NAME), &new)?;
+    Ok(fs::rename(new, into.join(NAME))?)
 }

@@ -184,13 +184,20 @@ interval_sec = 0.05
             .1
     }
 
-    /// Returns the processes of services: those that run in a version's folder and hold the service's lock. A health check
-    /// that an agent was killed in runs there for a moment longer, too, and is none.
+    /// Returns the processes of services: those that run in a version's folder, hold the service's lock and lead a group. A
+    /// health check that an agent was killed in runs there for a moment longer, too, and is none; nor is what a service's
+    /// own shell forks.
     pub fn services(&self) -> Vec<u32> {
         let lock = self.path("state/service.lock");
         let holds =
             |pid: &u32| fs::read_link(format!("/proc/{pid}/fd/0")).is_ok_and(|to| to == lock);
-        self.processes().into_iter().filter(holds).collect()
+        let leads = |pid: &u32| {
+            let pid = rustix::process::Pid::from_raw(*pid as i32);
+            rustix::process::getpgid(pid).ok() == pid
+        };
+        let mut services = self.processes();
+        services.retain(|pid| holds(pid) && leads(pid));
+        services
     }
 
     /// Returns the processes that run in a version's folder.

@@ -16,6 +16,9 @@ const MOST: [(&str, f64); 5] = [
     ("server_rss_mib", 1024.0),
 ];
 
+/// The most memory that an agent may need while it installs an image.
+const AGENT_RSS_MIB: f64 = 12.0;
+
 /// What was measured.
 #[derive(Debug, Clone)]
 pub(super) struct Figures {
@@ -25,6 +28,8 @@ pub(super) struct Figures {
     pub(super) idle_check_ins_per_s: f64,
     /// MiB a second of an artifact's download.
     pub(super) artifact_mib_per_s: f64,
+    /// What the agent needs of a device, by name.
+    pub(super) agent: Named,
     /// Figures of large fleets, by name.
     pub(super) large: Named,
 }
@@ -55,7 +60,7 @@ impl Figures {
                 json!(self.artifact_mib_per_s.round()),
             ),
         ]);
-        for (name, value) in &self.large {
+        for (name, value) in self.agent.iter().chain(&self.large) {
             object.insert(name.clone(), json!((value * 10.0).round() / 10.0));
         }
         Value::Object(object)
@@ -70,7 +75,7 @@ impl Figures {
             self.share() * 100.0,
             self.artifact_mib_per_s
         );
-        for (name, value) in &self.large {
+        for (name, value) in self.agent.iter().chain(&self.large) {
             text += &format!("\n{name:<40} {value:>10.1}");
         }
         text
@@ -84,6 +89,12 @@ impl Figures {
                 "check-ins reach {:.0} % of the bare handler, and should reach {:.0} %",
                 self.share() * 100.0,
                 least_share * 100.0
+            ));
+        }
+        let resident = self.agent.iter().find(|(name, _)| name == "agent_rss_mib");
+        if let Some((name, value)) = resident.filter(|(_, value)| *value > AGENT_RSS_MIB) {
+            breaches.push(format!(
+                "{name} is {value:.1}, and should be {AGENT_RSS_MIB:.1} at most"
             ));
         }
         for suffix in ["", "_postgres"] {
@@ -127,6 +138,7 @@ mod tests {
             bare_handler_per_s: 1000.4,
             idle_check_ins_per_s: 700.0,
             artifact_mib_per_s: 900.0,
+            agent: vec![("agent_rss_mib".to_owned(), 9.9)],
             large: large
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), *value))

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the server does in a second, beside a bare handler on the same machine in the same run; and what
-//! takes how long in a large fleet.
+//! takes how long in a large fleet; and what the agent needs of a device.
 
+mod agent;
 mod figures;
 mod large;
 mod load;
@@ -110,10 +111,14 @@ fn measure(steps: &mut Steps, folder: &Folder, seconds: u32) -> Result<Figures> 
     let artifact_mib_per_s = steps.run("artifact", || {
         load.download(server.api().port(), DOWNLOADS, &sha256)
     })?;
+    let agent = steps.run("agent", || {
+        agent::measure(folder, &otter, &server.api().address())
+    })?;
     Ok(Figures {
         bare_handler_per_s: median(&mut plain),
         idle_check_ins_per_s: median(&mut idle),
         artifact_mib_per_s,
+        agent,
         large: Vec::new(),
     })
 }
