@@ -5,6 +5,7 @@ mod build;
 mod css;
 mod cuts;
 mod demo;
+mod fuzz;
 mod http;
 mod lock;
 mod npm;
@@ -43,6 +44,8 @@ enum Command {
     Bench(bench::Options),
     /// Cuts a simulated device's power at every disk operation of an update, and again at every one of its recovery.
     Cuts(cuts::Options),
+    /// Feeds input that nobody would send to everything that reads what others send.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
             Command::Demo(options) => demo::run(&options),
             Command::Bench(options) => bench::run(&options),
             Command::Cuts(options) => cuts::run(&options),
+            Command::Fuzz(options) => fuzz::run(&options),
         });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
