@@ -20,8 +20,9 @@ use crate::machine::{Held, Machine, ThisMachine};
 use crate::net::Client;
 use crate::net::backoff::Backoff;
 use crate::net::transport::{HttpTransport, Transport};
+use crate::policy::{Senses, interval};
 use crate::service::Trial;
-use crate::{outbox, states};
+use crate::{clock, outbox, states};
 
 /// How often the agent may be started anew while a new version is, before that is the version's fault.
 const MOST_RESTARTS: u32 = 5;
@@ -43,6 +44,7 @@ pub struct Agent {
     pub(crate) machine: Arc<dyn Machine>,
     pub(crate) checks: Vec<Arc<dyn HealthCheck>>,
     pub(crate) next_check_in: NextCheckIn,
+    pub(crate) senses: Senses,
     _held: Held,
 }
 
@@ -122,9 +124,12 @@ impl Agent {
             Some(installer) => installer,
             None => install::configured(&config, &disk)?,
         };
+        let checked_in_at = journal.record().checked_in_at;
+        let wait = interval::wait(checked_in_at, clock::now(), config.check_in.min_interval());
+        let first = (Instant::now() + wait, Backoff::new(config.retry));
         Ok(Self {
             journal,
-            history: History::new(disk.clone(), &state),
+            history: History::new(disk.clone(), &state, config.policy.history_limit),
             identity,
             client: Arc::new(client),
             installer,
@@ -132,7 +137,8 @@ impl Agent {
             backups: Backups::new(disk.clone(), &state, &config.backup),
             machine: parts.machine,
             checks: parts.checks,
-            next_check_in: NextCheckIn(Mutex::new((Instant::now(), Backoff::new(config.retry)))),
+            next_check_in: NextCheckIn(Mutex::new(first)),
+            senses: Senses::new(disk.clone(), &config.policy),
             config,
             disk,
             _held: held,
@@ -158,13 +164,15 @@ impl Agent {
             () = stop => {}
             () = work => {}
             () = outbox::deliver(&self.journal, &self.client, self.config.retry) => {}
+            () = self.count_crashes() => {}
         }
         tracing::info!("the agent stops, and the service with it");
         self.installer.stop().await?;
         Ok(())
     }
 
-    /// Asks the server once, follows its decision to the end, and delivers what there is to say. The service runs on.
+    /// Asks the server once, follows its decision to the end, or as far as the device's own policy lets it now, and delivers
+    /// what there is to say. The service runs on.
     pub async fn check(&self) -> anyhow::Result<()> {
         let work = async {
             self.boot().await?;
@@ -178,6 +186,12 @@ impl Agent {
             }
             let mut backoff = Backoff::new(self.config.retry);
             while self.journal.record().attempt.is_some() {
+                if states::is_held(self).await? {
+                    tracing::warn!(
+                        "this device's own policy holds the attempt back: `otter-agent status` says why, and the next run goes on with it"
+                    );
+                    break;
+                }
                 self.step_or_wait(&mut backoff).await;
             }
             if tokio::time::timeout(LAST_DELIVERY, outbox::is_empty(&self.journal))
@@ -193,11 +207,13 @@ impl Agent {
         tokio::select! {
             result = work => result,
             () = outbox::deliver(&self.journal, &self.client, self.config.retry) => Ok(()),
+            () = self.count_crashes() => Ok(()),
         }
     }
 
     /// Goes on where the journal says: what should run is started, before anything asks the network.
     pub(crate) async fn boot(&self) -> anyhow::Result<()> {
+        self.count_boot();
         // What was begun to be put back is put back whole, before anything that needs it starts.
         self.backups.go_on().await?;
         let record = self.journal.record();

@@ -10,6 +10,11 @@ pub(crate) fn now() -> Timestamp {
     jiff::Timestamp::now().into()
 }
 
+/// Tells whether a clock that says this was ever set.
+pub(crate) fn was_set(now: Timestamp) -> bool {
+    now.0 >= SOURCE_TIME
+}
+
 /// Returns the time to judge expiry by: never before this source, nor before what was trusted.
 pub(crate) fn trusted_now(last_trusted: Option<Timestamp>) -> jiff::Timestamp {
     otter_trust::trusted_now(
@@ -22,6 +27,12 @@ pub(crate) fn trusted_now(last_trusted: Option<Timestamp>) -> jiff::Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_clock_is_older_than_its_program() {
+        assert!(was_set(Timestamp(SOURCE_TIME)) && was_set(now()));
+        assert!(!was_set(Timestamp(SOURCE_TIME - 1)) && !was_set(Timestamp(0)));
+    }
 
     #[test]
     fn trusted_time_never_goes_back() {

@@ -12,8 +12,6 @@ use crate::clock;
 use crate::disk::{self, Disk, PUBLIC};
 use crate::journal::{Attempt, Waiting};
 
-/// Most attempts that are remembered.
-const MOST: usize = 100;
 const LARGEST: u64 = 4 << 20;
 
 /// An attempt that came to its end.
@@ -59,14 +57,16 @@ impl Ended {
 pub struct History {
     disk: Arc<dyn Disk>,
     path: PathBuf,
+    most: usize,
 }
 
 impl History {
-    /// Takes the history in a folder.
-    pub fn new(disk: Arc<dyn Disk>, folder: &Path) -> Self {
+    /// Takes the history in a folder, to remember so many attempts.
+    pub fn new(disk: Arc<dyn Disk>, folder: &Path, most: usize) -> Self {
         Self {
             disk,
             path: folder.join("history.json"),
+            most,
         }
     }
 
@@ -83,7 +83,7 @@ impl History {
         let mut all = self.load()?;
         all.retain(|other| other.offer.attempt_uuid != ended.offer.attempt_uuid);
         all.push(ended);
-        let surplus = all.len().saturating_sub(MOST);
+        let surplus = all.len().saturating_sub(self.most);
         all.drain(..surplus);
         let bytes = serde_json::to_vec(&all)?;
         disk::write_whole(self.disk.as_ref(), &self.path, &bytes, PUBLIC)
@@ -120,16 +120,27 @@ mod tests {
     fn remembers_the_last_and_each_once() {
         let disk = Arc::new(SimulatedDisk::default());
         disk.make_dir(Path::new("/s")).unwrap();
-        let history = History::new(disk, Path::new("/s"));
-        for n in 0..MOST as u128 + 5 {
+        let history = History::new(disk.clone(), Path::new("/s"), 20);
+        for n in 0..25 {
             history.add(ended(n)).unwrap();
             history.add(ended(n)).unwrap();
         }
         let all = history.load().unwrap();
-        assert_eq!(all.len(), MOST);
+        assert_eq!(all.len(), 20);
         assert_eq!(all[0].offer.attempt_uuid.as_u128(), 5);
         assert_eq!(all[0].outcome, AttemptState::Failed);
-        assert!(history.of(&ended(50).offer).unwrap().is_some());
+        assert!(history.of(&ended(15).offer).unwrap().is_some());
         assert!(history.of(&ended(1).offer).unwrap().is_none());
+
+        // One that was set to remember less forgets the oldest with the next.
+        let short = History::new(disk, Path::new("/s"), 3);
+        short.add(ended(30)).unwrap();
+        let left: Vec<u128> = short
+            .load()
+            .unwrap()
+            .iter()
+            .map(|ended| ended.offer.attempt_uuid.as_u128())
+            .collect();
+        assert_eq!(left, [23, 24, 30]);
     }
 }

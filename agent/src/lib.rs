@@ -13,10 +13,11 @@
 //! | [`net`], `outbox`, [`enroll`] | the server: calls, downloads, reports, enrollment |
 //! | `trust`, [`trust_store`], [`identity`] | whom the device trusts, and who it is |
 //! | [`disk`], [`machine`] | everything that is done to disk, and to the machine |
+//! | [`policy`] | what the device asks for beyond what the server allows, what it counts and says of itself |
 //! | [`config`], [`status`], [`logging`] | what a person writes and reads |
 //!
-//! What is deliberately absent: nothing here decides *whether* the device may update (the server's `decide()` does), and
-//! nothing installs what the verified targets metadata doesn't name.
+//! What is deliberately absent: nothing here decides *that* the device may update (the server's `decide()` does; the local
+//! policy only says "not now"), and nothing installs what the verified targets metadata doesn't name.
 
 pub mod agent;
 pub mod backup;
@@ -35,6 +36,7 @@ pub mod logging;
 pub mod machine;
 pub mod net;
 mod outbox;
+pub mod policy;
 mod program;
 pub mod service;
 mod states;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use otter_protocol::{AttemptId, DeviceId, Model, Timestamp, Version};
 use serde::Serialize;
 
+use crate::clock;
 use crate::config::Config;
-use crate::disk::RealDisk;
+use crate::disk::{Disk, RealDisk};
 use crate::history::{Ended, History};
 use crate::identity::Identity;
-use crate::journal::{Journal, Step};
+use crate::journal::{Journal, Record, Step};
 use crate::lock::StateLock;
+use crate::policy::{self, Circumstances, Counters, Held};
 
 /// How the agent stands.
 #[derive(Debug, Serialize)]
@@ -40,6 +42,10 @@ pub struct Report {
     pub written_bytes: u64,
     /// How the last attempt ended.
     pub last_attempt: Option<Ended>,
+    /// Why the device's own policy would let no update begin now, unless that was required.
+    pub waits_for: Vec<String>,
+    /// What is counted.
+    pub counters: Counters,
 }
 
 /// An attempt under way.
@@ -53,6 +59,8 @@ pub struct UnderWay {
     pub step: Step,
     /// Since when.
     pub started_at: Timestamp,
+    /// Why the device's own policy holds it back, where it does.
+    pub held: Option<Held>,
 }
 
 /// Reads how the agent of a configuration stands.
@@ -65,6 +73,7 @@ pub fn report(config: &Config) -> anyhow::Result<Report> {
             folder.display()
         )
     })?;
+    let waits_for = waits_for(config, disk.as_ref(), &record);
     let installed = record.installed.as_ref();
     Ok(Report {
         device_id: config.device_id.clone(),
@@ -80,16 +89,26 @@ pub fn report(config: &Config) -> anyhow::Result<Report> {
             version: attempt.offer.version,
             step: attempt.step,
             started_at: attempt.started_at,
+            held: attempt.held,
         }),
         waiting_reports: record.outbox.len(),
         written_bytes: record.written_bytes,
         last_attempt: history(config)?.pop(),
+        waits_for,
+        counters: record.counters,
     })
+}
+
+fn waits_for(config: &Config, disk: &dyn Disk, record: &Record) -> Vec<String> {
+    let circumstances = Circumstances::look(config, disk, record);
+    let verdict = policy::judge(&config.policy, &circumstances, clock::now(), false);
+    verdict.blockers().map(|outcome| outcome.words()).collect()
 }
 
 /// Reads how attempts ended, oldest first.
 pub fn history(config: &Config) -> anyhow::Result<Vec<Ended>> {
-    Ok(History::new(Arc::new(RealDisk), &config.state_dir).load()?)
+    let most = config.policy.history_limit;
+    Ok(History::new(Arc::new(RealDisk), &config.state_dir, most).load()?)
 }
 
 /// Writes the report as a person reads it.
@@ -103,9 +122,15 @@ pub fn as_text(report: &Report) -> String {
         .attempt
         .as_ref()
         .map_or("none".to_owned(), |attempt| {
+            let held = attempt.held.as_ref();
+            let held = held.map(|held| format!(", {} (since {})", held.words, held.since));
             format!(
-                "{} to {}, {} since {}",
-                attempt.id, attempt.version, attempt.step, attempt.started_at
+                "{} to {}, {} since {}{}",
+                attempt.id,
+                attempt.version,
+                attempt.step,
+                attempt.started_at,
+                held.unwrap_or_default()
             )
         });
     let last = report
@@ -132,6 +157,9 @@ pub fn as_text(report: &Report) -> String {
         ("last attempt", last),
         ("waiting reports", report.waiting_reports.to_string()),
         ("written", mebibytes(report.written_bytes)),
+        ("policy", policy_line(&report.waits_for)),
+        ("boots", boots_line(&report.counters)),
+        ("crashes", report.counters.crashes.to_string()),
     ];
     let mut text = String::new();
     for (name, value) in lines {
@@ -139,6 +167,22 @@ pub fn as_text(report: &Report) -> String {
         writeln!(text, "{name:<17} {value}").ok();
     }
     text
+}
+
+fn policy_line(waits_for: &[String]) -> String {
+    if waits_for.is_empty() {
+        "an update may begin".to_owned()
+    } else {
+        format!("an update {}", waits_for.join("; "))
+    }
+}
+
+fn boots_line(counters: &Counters) -> String {
+    let boots = counters.boots;
+    match counters.watchdog_resets {
+        Some(resets) => format!("{boots}, {resets} of them after a reset by the watchdog"),
+        None => boots.to_string(),
+    }
 }
 
 /// Writes an ended attempt in a line.

@@ -35,6 +35,7 @@ pub(crate) fn attempt(step: Step) -> Attempt {
         boots: 0,
         restarting: None,
         reason: None,
+        held: None,
     }
 }
 

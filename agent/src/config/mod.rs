@@ -5,6 +5,7 @@ mod bundle;
 mod check;
 mod health;
 mod image;
+mod policy;
 mod restart;
 mod seconds;
 
@@ -21,6 +22,7 @@ pub use bundle::{BundleConfig, ServiceConfig};
 pub use check::{Check, Probe};
 pub use health::HealthPolicy;
 pub use image::{BootConfig, ImageConfig, SlotConfig};
+pub use policy::{PolicyConfig, SolarConfig};
 pub use restart::RestartConfig;
 use seconds::Seconds;
 
@@ -72,6 +74,9 @@ pub struct Config {
     /// What must hold for a new version to stay.
     #[serde(default)]
     pub health: HealthPolicy,
+    /// What must hold for an update to begin.
+    #[serde(default)]
+    pub policy: PolicyConfig,
 }
 
 /// What the device installs: one kind of artifact.
@@ -111,6 +116,11 @@ impl Default for CheckInPolicy {
 }
 
 impl CheckInPolicy {
+    /// Returns the least time between two check-ins.
+    pub fn min_interval(&self) -> Duration {
+        self.min_interval_sec.get()
+    }
+
     /// Returns the time to wait where the server asks for `sec` seconds.
     pub fn interval(&self, sec: u32) -> Duration {
         let (min, max) = (self.min_interval_sec.get(), self.max_interval_sec.get());
@@ -267,6 +277,7 @@ impl Config {
             .chain(self.bundle.iter_mut().flat_map(BundleConfig::paths))
             .chain(self.image.iter_mut().flat_map(ImageConfig::paths))
             .chain(&mut self.backup.paths)
+            .chain(self.policy.paths())
     }
 
     fn check(&self) -> Result<(), String> {
@@ -288,6 +299,7 @@ impl Config {
         }
         self.bundle.as_ref().map_or(Ok(()), BundleConfig::check)?;
         self.image.as_ref().map_or(Ok(()), ImageConfig::check)?;
+        self.policy.check()?;
         if self.health.settle() >= self.health.deadline() {
             return Err("`health.settle_sec` must be less than `health.deadline_sec`".to_owned());
         }

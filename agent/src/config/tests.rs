@@ -30,6 +30,7 @@ fn unknown_keys_are_named_with_their_line_wherever_they_stand() {
         ("[check_in]\n", "colour"),
         ("[download]\n", "colour"),
         ("[health]\n", "colour"),
+        ("[policy]\n", "colour"),
         ("[[health.check]]\nkind = \"process\"\n", "colour"),
         ("[bundle.service]\ncommand = [\"x\"]\n", "colour"),
     ];

@@ -3,18 +3,23 @@
 //! One file holds what is installed, the attempt under way and the reports that wait: a step and the report that it
 //! makes are in the journal together or not at all. So no report is lost, and none is made up.
 
+mod note;
+mod signed;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use otter_protocol::check_in::Offer;
-use otter_protocol::{AttemptId, AttemptReport, AttemptState, Sha256Digest, Timestamp, Version};
-use otter_trust::{ArtifactFacts, SignedArtifact, TrustError};
+use otter_protocol::{AttemptId, AttemptReport, AttemptState, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::clock;
 use crate::disk::{self, Disk, PUBLIC, Written};
+use crate::policy::{Counters, Held};
+
+pub use signed::Signed;
 
 const FORMAT: u32 = 1;
 const LARGEST: u64 = 4 << 20;
@@ -100,49 +105,6 @@ pub struct Installed {
     pub name: String,
 }
 
-/// What publishers signed, as the journal keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Signed {
-    /// Digest of the artifact.
-    pub sha256: Sha256Digest,
-    /// Its length in bytes.
-    pub length: u64,
-    /// What it is and whom it fits.
-    pub facts: ArtifactFacts,
-}
-
-impl Signed {
-    /// Returns `Ok` when bytes of this length and digest are those that were signed.
-    pub fn matches(&self, length: u64, digest: &Sha256Digest) -> Result<(), TrustError> {
-        SignedArtifact::from(self.clone()).matches(length, digest)
-    }
-
-    /// Returns the release's version.
-    pub fn version(&self) -> Version {
-        self.facts.version.as_str().into()
-    }
-}
-
-impl From<SignedArtifact> for Signed {
-    fn from(artifact: SignedArtifact) -> Self {
-        Self {
-            sha256: artifact.sha256,
-            length: artifact.length,
-            facts: artifact.facts,
-        }
-    }
-}
-
-impl From<Signed> for SignedArtifact {
-    fn from(signed: Signed) -> Self {
-        Self {
-            sha256: signed.sha256,
-            length: signed.length,
-            facts: signed.facts,
-        }
-    }
-}
-
 /// An attempt under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -171,6 +133,9 @@ pub struct Attempt {
     pub restarting: Option<String>,
     /// Why the old version comes back, where it does.
     pub reason: Option<String>,
+    /// Why the device's own policy holds it back, where it does.
+    #[serde(default)]
+    pub held: Option<Held>,
 }
 
 /// A report that waits.
@@ -200,6 +165,10 @@ pub struct Record {
     pub trusted_time: Option<Timestamp>,
     /// Bytes that the agent wrote in its life, as of the last change.
     pub written_bytes: u64,
+    /// When the device last checked in; on the disk it may be some minutes older.
+    pub checked_in_at: Option<Timestamp>,
+    /// What is counted.
+    pub counters: Counters,
 }
 
 impl Record {
@@ -245,16 +214,15 @@ impl Record {
         self.queue(waiting);
     }
 
-    /// Puts a report behind those that wait; progress takes the place of older progress.
-    pub fn queue(&mut self, waiting: Waiting) {
-        let is_progress = |w: &Waiting| w.report.state == AttemptState::Downloading;
-        if is_progress(&waiting)
-            && self
-                .outbox
-                .last()
-                .is_some_and(|last| is_progress(last) && last.attempt == waiting.attempt)
-        {
-            self.outbox.pop();
+    /// Puts a report behind those that wait; what says more of a state takes the place of what said less.
+    pub fn queue(&mut self, mut waiting: Waiting) {
+        let state = waiting.report.state;
+        let is_said_anew = self.outbox.last().is_some_and(|last| {
+            last.attempt == waiting.attempt && last.report.state == state && !state.is_finished()
+        });
+        if is_said_anew && let Some(before) = self.outbox.pop() {
+            let message = &mut waiting.report.message;
+            *message = message.take().or(before.report.message);
         }
         self.outbox.push(waiting);
         while self.outbox.len() > MOST_REPORTS {
@@ -279,11 +247,18 @@ impl Record {
 pub struct Journal {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    record: Mutex<Record>,
+    pages: Mutex<Pages>,
     changed: watch::Sender<()>,
     written: Written,
     /// What was written before this run of the agent.
     written_before: u64,
+}
+
+/// What the journal holds, here and on the disk: what was only noted is not there yet.
+#[derive(Debug)]
+struct Pages {
+    now: Record,
+    on_disk: Record,
 }
 
 /// The journal can't be opened.
@@ -335,7 +310,10 @@ impl Journal {
             disk,
             path,
             written_before: record.written_bytes,
-            record: Mutex::new(record),
+            pages: Mutex::new(Pages {
+                now: record.clone(),
+                on_disk: record,
+            }),
             changed: watch::Sender::new(()),
             written: Written::default(),
         })
@@ -374,24 +352,30 @@ impl Journal {
 
     /// Returns a copy of what it holds.
     pub fn record(&self) -> Record {
-        self.lock().clone()
+        self.lock().now.clone()
     }
 
     /// Changes what it holds; on disk when this returns, and unchanged where that failed.
     pub fn change<T>(&self, change: impl FnOnce(&mut Record) -> T) -> io::Result<T> {
-        let mut record = self.lock();
-        let mut next = record.clone();
+        let mut pages = self.lock();
+        let mut next = pages.now.clone();
         next.format = FORMAT;
         let value = change(&mut next);
-        if next != *record {
-            next.written_bytes = self.written_bytes();
-            let bytes = serde_json::to_vec_pretty(&next)?;
-            disk::write_whole(self.disk.as_ref(), &self.path, &bytes, PUBLIC)?;
-            *record = next;
-            drop(record);
+        if next != pages.now {
+            self.write(&mut pages, next)?;
+            drop(pages);
             self.changed.send_replace(());
         }
         Ok(value)
+    }
+
+    fn write(&self, pages: &mut Pages, mut next: Record) -> io::Result<()> {
+        next.written_bytes = self.written_bytes();
+        let bytes = serde_json::to_vec_pretty(&next)?;
+        disk::write_whole(self.disk.as_ref(), &self.path, &bytes, PUBLIC)?;
+        pages.now = next.clone();
+        pages.on_disk = next;
+        Ok(())
     }
 
     /// Returns a watch that wakes with every change.
@@ -399,8 +383,8 @@ impl Journal {
         self.changed.subscribe()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

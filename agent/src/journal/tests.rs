@@ -83,9 +83,76 @@ fn a_full_outbox_keeps_how_attempts_ended() {
         ..Record::default()
     };
     record.report(AttemptState::Failed, None, Some("x"), None);
-    for _ in 0..MOST_REPORTS {
-        record.report(AttemptState::Downloaded, None, None, None);
+    let states = [AttemptState::Downloaded, AttemptState::Installing];
+    for state in states.into_iter().cycle().take(MOST_REPORTS) {
+        record.report(state, None, None, None);
     }
     assert_eq!(record.outbox.len(), MOST_REPORTS);
     assert_eq!(record.outbox[0].report.state, AttemptState::Failed);
+}
+
+#[test]
+fn what_is_noted_is_on_the_disk_when_that_is_worth_it_or_with_the_next_change() {
+    let (disk, journal) = journal();
+    let on_disk = || {
+        let again = Journal::open(Arc::new(disk.clone()), Path::new("/s")).unwrap();
+        again.record().counters.crashes
+    };
+    let note = |crashes: u32, is_worth: bool| {
+        let change = |record: &mut Record| record.counters.crashes = crashes;
+        journal.note(change, |_, _| is_worth).unwrap();
+        assert_eq!(journal.record().counters.crashes, crashes);
+    };
+    note(1, false);
+    assert_eq!(on_disk(), 0);
+    note(2, true);
+    assert_eq!(on_disk(), 2);
+    note(3, false);
+    // A change that changes nothing is no reason to write.
+    journal.change(|_| {}).unwrap();
+    assert_eq!(on_disk(), 2);
+    journal
+        .change(|record| record.attempt = Some(testing::attempt(Step::Checking)))
+        .unwrap();
+    assert_eq!(on_disk(), 3);
+    disk.set_full(true);
+    let failed = journal.note(|record| record.counters.crashes = 4, |_, _| true);
+    assert!(failed.is_err());
+    assert_eq!((journal.record().counters.crashes, on_disk()), (4, 3));
+}
+
+#[test]
+fn what_is_said_anew_of_a_state_replaces_it_and_keeps_its_words() {
+    let mut record = Record {
+        attempt: Some(testing::attempt(Step::Checking)),
+        ..Record::default()
+    };
+    let (loading, loaded) = (AttemptState::Downloading, AttemptState::Downloaded);
+    record.report(loading, Some(0), Some("waits"), None);
+    record.report(loading, Some(0), Some("waited"), None);
+    record.report(loading, Some(5), None, None);
+    record.report(loaded, Some(100), Some("waits"), None);
+    record.report(loaded, Some(100), None, None);
+    record.report(AttemptState::Failed, None, Some("no"), None);
+    record.report(AttemptState::Failed, None, Some("no"), None);
+    let left: Vec<_> = record
+        .outbox
+        .iter()
+        .map(|w| {
+            (
+                w.report.sequence,
+                w.report.progress,
+                w.report.message.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        left,
+        [
+            (3, Some(5), Some("waited")),
+            (5, Some(100), Some("waits")),
+            (6, None, Some("no")),
+            (7, None, Some("no")),
+        ]
+    );
 }

@@ -29,6 +29,7 @@ pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<N
         |record| {
             record.previous = record.installed.take();
             record.installed = Some(target);
+            record.counters.crashes = 0;
         },
     )?;
     tracing::info!(

@@ -7,6 +7,7 @@ use otter_protocol::check_in::Instruction;
 
 use super::Next;
 use super::verifying::in_use;
+use super::waiting::forbidden;
 use crate::agent::Agent;
 use crate::journal::{Attempt, Journal, Step};
 use crate::net::download::Download;
@@ -40,6 +41,7 @@ pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<N
     let downloaded = tokio::select! {
         result = download.run(&agent.client, intake.as_mut(), |bytes| progress.heard(bytes)) => result,
         reason = agent.cancelled(attempt) => return Ok(Next::Cancel(reason)),
+        () = forbidden(agent, attempt) => return Ok(Next::Wait),
     };
     match downloaded {
         Ok(()) => Ok(Next::Step(Step::Verifying)),

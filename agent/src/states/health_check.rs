@@ -23,6 +23,8 @@ impl Agent {
             folder: self.installer.folder(version),
             service: self.installer.service(),
         };
-        health::prove(&self.config.health, &self.checks, &patient).await
+        let proof = health::prove(&self.config.health, &self.checks, &patient).await;
+        self.senses.proved(proof.is_ok());
+        proof
     }
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use otter_protocol::check_in::{CheckIn, CheckInReply, Instruction, Offer};
-use otter_protocol::device::Conditions;
 
 use crate::agent::Agent;
 use crate::clock;
 use crate::history::Ended;
 use crate::journal::{Attempt, Step};
 use crate::net::NetError;
+use crate::policy::interval;
 
 /// Waits and asks; whatever keeps the device from asking is tried again later.
 pub(super) async fn handle(agent: &Agent) -> anyhow::Result<()> {
@@ -59,7 +59,7 @@ impl Agent {
                 bootloader_version: None,
                 agent_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
                 metadata: Some(self.config.metadata.clone()),
-                conditions: Conditions::default(),
+                conditions: self.conditions().await,
                 attempt: record.attempt.map(|attempt| attempt.offer.attempt),
                 at: Some(clock::now()),
             })
@@ -72,9 +72,21 @@ impl Agent {
             self.client.set_token(None);
         }
         let reply = reply?;
+        self.note_check_in();
         let wait: Duration = self.config.check_in.interval(reply.next_check_in_sec);
         self.next_check_in.answered(wait);
         Ok(reply)
+    }
+
+    fn note_check_in(&self) {
+        let now = clock::now();
+        let noted = self.journal.note(
+            |record| record.checked_in_at = Some(now),
+            |on_disk, _| interval::is_worth_a_write(on_disk.checked_in_at, now),
+        );
+        if let Err(error) = noted {
+            tracing::warn!("the time of the check-in can't be written: {error}");
+        }
     }
 
     fn begin(&self, offer: Offer) -> anyhow::Result<()> {
@@ -96,6 +108,7 @@ impl Agent {
             boots: 0,
             restarting: None,
             reason: None,
+            held: None,
         };
         self.journal
             .change(|record| record.attempt = Some(attempt))

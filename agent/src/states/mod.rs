@@ -17,6 +17,7 @@ mod rolling_back;
 mod starting;
 mod stopping;
 mod verifying;
+mod waiting;
 
 use anyhow::Context;
 use otter_protocol::{AttemptState, Version};
@@ -24,6 +25,8 @@ use otter_protocol::{AttemptState, Version};
 use crate::agent::Agent;
 use crate::history::Ended;
 use crate::journal::{Attempt, Record, Step};
+
+pub(crate) use waiting::is_held;
 
 /// What a state leads to.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ enum Next {
     Cancel(String),
     /// The new version doesn't stay; the text says why.
     RollBack(String),
+    /// The device's own policy says not now: the same step again, once it may be.
+    Wait,
     /// The attempt is over, and the state has seen to it.
     Done,
 }
@@ -45,6 +50,11 @@ pub(crate) async fn step(agent: &Agent) -> anyhow::Result<()> {
     let Some(attempt) = agent.journal.record().attempt else {
         return idle::handle(agent).await;
     };
+    if attempt.step.is_before_change()
+        && let Some(next) = waiting::hold(agent, &attempt).await?
+    {
+        return follow(agent, &attempt, next).await;
+    }
     let next = match attempt.step {
         Step::Checking => checking::handle(agent, &attempt).await,
         Step::Downloading => downloading::handle(agent, &attempt).await,
@@ -58,13 +68,18 @@ pub(crate) async fn step(agent: &Agent) -> anyhow::Result<()> {
         Step::Committing => committing::handle(agent, &attempt).await,
         Step::RollingBack => rolling_back::handle(agent, &attempt).await,
     };
-    follow(agent, &attempt, next?).await
+    // The last moment at which the policy can say no: from `stopping` on there is only forth or back.
+    let next = match next? {
+        Next::Step(Step::Stopping) if is_held(agent).await? => Next::Wait,
+        next => next,
+    };
+    follow(agent, &attempt, next).await
 }
 
 async fn follow(agent: &Agent, attempt: &Attempt, next: Next) -> anyhow::Result<()> {
     let id = attempt.offer.attempt;
     match next {
-        Next::Done => Ok(()),
+        Next::Wait | Next::Done => Ok(()),
         Next::Step(step) => {
             tracing::info!("attempt {id}: {step}");
             begin(agent, |record| record.begin(step))

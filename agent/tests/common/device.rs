@@ -162,7 +162,7 @@ interval_sec = 0.05
     }
 
     pub fn history(&self) -> Vec<Ended> {
-        History::new(std::sync::Arc::new(RealDisk), &self.state())
+        History::new(std::sync::Arc::new(RealDisk), &self.state(), 100)
             .load()
             .unwrap()
     }

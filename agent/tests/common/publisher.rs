@@ -24,6 +24,8 @@ pub struct Publisher {
     pub targets_key: u8,
     /// When timestamp and snapshot were signed.
     pub now: Timestamp,
+    /// Whether releases are signed as required.
+    pub signs_required: bool,
     /// Every file, by name.
     pub files: BTreeMap<String, Vec<u8>>,
 }
@@ -44,7 +46,7 @@ impl Release {
             release: ReleaseId(self.artifact.facts.release_counter as i64),
             version: self.artifact.facts.version.as_str().into(),
             release_counter: self.artifact.facts.release_counter,
-            required: false,
+            required: self.artifact.facts.required,
             artifact: OfferedArtifact {
                 sha256: self.artifact.sha256,
                 size: self.artifact.length,
@@ -101,6 +103,7 @@ impl Publisher {
             keys,
             targets_key: keys + 2,
             now,
+            signs_required: false,
         };
         publisher.publish();
         publisher
@@ -134,7 +137,7 @@ impl Publisher {
                 min_version: None,
                 min_bootloader_version: None,
                 kind,
-                required: false,
+                required: self.signs_required,
                 notes: String::new(),
                 downgrade_permitted: false,
             },

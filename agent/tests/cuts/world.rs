@@ -450,7 +450,7 @@ impl Scene {
             &ended,
             &format!("{:?}", Some(outcome)),
         )?;
-        let history = History::new(Arc::new(disk.clone()), Path::new(STATE));
+        let history = History::new(Arc::new(disk.clone()), Path::new(STATE), 100);
         let outcomes: Vec<AttemptState> = history
             .load()
             .map_err(|error| error.to_string())?
