@@ -3,7 +3,8 @@
 //! committing, or rolling back.
 //!
 //! A step is in the journal before it is begun, so each can be the second try of itself. Before `stopping` an attempt that
-//! goes wrong is given up and nothing has changed; from there on the old version is brought back.
+//! goes wrong is given up and nothing has changed; from there on the old version is brought back. Until then, too, the
+//! device's own policy may hold it back (`waiting`): the step stays what it is, and is begun once the policy lets it.
 
 mod applying;
 mod backing_up;
