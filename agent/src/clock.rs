@@ -3,7 +3,7 @@
 use otter_protocol::Timestamp;
 
 /// No program is older than its source: metadata that expired before this was expired when it came.
-const SOURCE_TIME: i64 = 1_767_225_600_000;
+pub(crate) const SOURCE_TIME: Timestamp = Timestamp(1_767_225_600_000);
 
 /// Returns what the clock says.
 pub(crate) fn now() -> Timestamp {
@@ -12,13 +12,13 @@ pub(crate) fn now() -> Timestamp {
 
 /// Tells whether a clock that says this was ever set.
 pub(crate) fn was_set(now: Timestamp) -> bool {
-    now.0 >= SOURCE_TIME
+    now >= SOURCE_TIME
 }
 
 /// Returns the time to judge expiry by: never before this source, nor before what was trusted.
 pub(crate) fn trusted_now(last_trusted: Option<Timestamp>) -> jiff::Timestamp {
     otter_trust::trusted_now(
-        Timestamp(SOURCE_TIME).to_jiff(),
+        SOURCE_TIME.to_jiff(),
         last_trusted.map(Timestamp::to_jiff),
         jiff::Timestamp::now(),
     )
@@ -30,15 +30,15 @@ mod tests {
 
     #[test]
     fn no_clock_is_older_than_its_program() {
-        assert!(was_set(Timestamp(SOURCE_TIME)) && was_set(now()));
-        assert!(!was_set(Timestamp(SOURCE_TIME - 1)) && !was_set(Timestamp(0)));
+        assert!(was_set(SOURCE_TIME) && was_set(now()));
+        assert!(!was_set(Timestamp(SOURCE_TIME.0 - 1)) && !was_set(Timestamp(0)));
     }
 
     #[test]
     fn trusted_time_never_goes_back() {
         let later = now().plus_sec(3600);
         assert_eq!(trusted_now(Some(later)), later.to_jiff());
-        assert!(trusted_now(None) >= Timestamp(SOURCE_TIME).to_jiff());
-        assert!(trusted_now(Some(Timestamp(0))) > Timestamp(SOURCE_TIME).to_jiff());
+        assert!(trusted_now(None) >= SOURCE_TIME.to_jiff());
+        assert!(trusted_now(Some(Timestamp(0))) > SOURCE_TIME.to_jiff());
     }
 }

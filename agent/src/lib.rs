@@ -14,6 +14,7 @@
 //! | `trust`, [`trust_store`], [`identity`] | whom the device trusts, and who it is |
 //! | [`disk`], [`machine`] | everything that is done to disk, and to the machine |
 //! | [`policy`] | what the device asks for beyond what the server allows, what it counts and says of itself |
+//! | [`doctor`] | what on this device would keep an update from working |
 //! | [`config`], [`status`], [`logging`] | what a person writes and reads |
 //!
 //! What is deliberately absent: nothing here decides *that* the device may update (the server's `decide()` does; the local
@@ -25,6 +26,7 @@ mod boot;
 mod clock;
 pub mod config;
 pub mod disk;
+pub mod doctor;
 pub mod enroll;
 pub mod health;
 pub mod history;

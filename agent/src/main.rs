@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use otter_agent::agent::{Agent, Parts};
 use otter_agent::config::Config;
 use otter_agent::enroll::Enrollment;
-use otter_agent::{logging, status};
+use otter_agent::{doctor, logging, status};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long what still writes may go on after the agent's end.
@@ -48,6 +48,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Looks for what would keep an update from working, and says how to mend it; exits with 1 where something would.
+    Doctor {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Asks the server to let the device take part; exits with 3 while an operator has to accept it.
     Enroll,
 }
@@ -67,6 +73,7 @@ fn start(command: Command, config: Config) -> anyhow::Result<ExitCode> {
     match command {
         Command::Status { json } => return print_status(&config, json),
         Command::History { json } => return print_history(&config, json),
+        Command::Doctor { .. } => {}
         Command::Run | Command::Check | Command::Enroll => logging::begin(),
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -79,6 +86,9 @@ fn start(command: Command, config: Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn work(command: Command, config: Config) -> anyhow::Result<ExitCode> {
+    if let Command::Doctor { json } = command {
+        return examine(&config, json).await;
+    }
     let parts = Parts::of_this_machine(&config)?;
     let agent = Agent::open(config, parts)?;
     match command {
@@ -102,6 +112,19 @@ async fn enroll(agent: &Agent) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(3))
         }
     }
+}
+
+async fn examine(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
+    let findings = doctor::examine(config).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&findings)?);
+    } else {
+        print!("{}", doctor::as_text(&findings));
+    }
+    Ok(match doctor::worst(&findings) {
+        doctor::Level::Problem => ExitCode::FAILURE,
+        doctor::Level::Ok | doctor::Level::Warning => ExitCode::SUCCESS,
+    })
 }
 
 /// Returns a future that is over when the agent is told to stop.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::config::{Config, Software};
 use crate::disk::Disk;
+use crate::doctor::Finding;
 use crate::journal::{Installed, Signed};
 use crate::service::{ServiceFiles, Status, Supervisor, Trial};
 use bundle::BundleInstaller;
@@ -131,34 +132,47 @@ pub trait Installer: Send + Sync + std::fmt::Debug {
 
     /// Returns the folder in which a version's health checks run.
     fn folder(&self, version: &Installed) -> PathBuf;
+
+    /// Looks at whatever it needs on this device; changes nothing, and works beside an agent that runs.
+    fn examine(&self) -> Vec<Finding> {
+        Vec::new()
+    }
 }
 
-/// Makes the installer that a configuration asks for.
+/// Makes the installer that a configuration asks for, and takes over the service where there is one.
 pub(crate) fn configured(
     config: &Config,
     disk: &Arc<dyn Disk>,
 ) -> anyhow::Result<Arc<dyn Installer>> {
+    let files = ServiceFiles::new(&config.state_dir);
+    let service = config.service().cloned();
+    let supervisor = service.map(|service| Supervisor::begin(service, files));
+    let installer = with(config, disk, supervisor.transpose()?);
+    installer.ok_or_else(|| {
+        anyhow::anyhow!(
+            "the configuration says nothing of what is installed: add `[bundle]` or `[image]`, as in \
+             otter-agent.example.toml"
+        )
+    })
+}
+
+/// Makes the installer that a configuration asks for; without a supervisor it leaves the service alone.
+pub(crate) fn with(
+    config: &Config,
+    disk: &Arc<dyn Disk>,
+    supervisor: Option<Supervisor>,
+) -> Option<Arc<dyn Installer>> {
     let env = BTreeMap::from([
         ("OTTER_DEVICE_ID".to_owned(), config.device_id.to_string()),
         ("OTTER_MODEL".to_owned(), config.model.to_string()),
     ]);
-    let disk = disk.clone();
-    Ok(match config.software() {
-        Some(Software::Bundle(bundle)) => {
-            let files = ServiceFiles::new(&config.state_dir);
-            let service = bundle.service.clone();
-            let supervisor = service.map(|service| Supervisor::begin(service, files));
-            let supervisor = supervisor.transpose()?;
+    let (disk, state) = (disk.clone(), &config.state_dir);
+    Some(match config.software()? {
+        Software::Bundle(bundle) => {
             let keeps = config.keeps_downloads();
             Arc::new(BundleInstaller::new(disk, bundle, keeps, supervisor, env))
         }
-        Some(Software::Image(image)) => {
-            Arc::new(ImageInstaller::new(disk, image, &config.state_dir))
-        }
-        None => anyhow::bail!(
-            "the configuration says nothing of what is installed: add `[bundle]` or `[image]`, as in \
-             otter-agent.example.toml"
-        ),
+        Software::Image(image) => Arc::new(ImageInstaller::new(disk, image, state)),
     })
 }
 

@@ -1,5 +1,6 @@
 //! `bundle`: a tree of files. Versions lie side by side in `versions/`, and the link `current` points to one of them.
 
+mod examine;
 mod extension;
 mod files;
 mod intake;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use super::{Downloads, InstallError, Installer, Intake, Started};
 use crate::config::{BundleConfig, ServiceConfig};
 use crate::disk::Disk;
+use crate::doctor::Finding;
 use crate::journal::{Installed, Signed};
 use crate::service::{Launch, Status, Supervisor, Trial};
 
@@ -197,6 +199,10 @@ impl Installer for BundleInstaller {
 
     fn folder(&self, version: &Installed) -> PathBuf {
         self.files.folder(version)
+    }
+
+    fn examine(&self) -> Vec<Finding> {
+        self.files.examine()
     }
 }
 

@@ -4,6 +4,7 @@
 //! holds whole; it is removed before the first byte changes and written after all of them were read back. So a slot without
 //! a record is never started.
 
+mod examine;
 mod intake;
 mod slots;
 
@@ -11,12 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use otter_protocol::{ArtifactKind, Version};
+use otter_protocol::ArtifactKind;
 
 use super::{Downloads, InstallError, Installer, Intake, Started, on_disk};
 use crate::boot::{self, BootError, BootFlow};
 use crate::config::ImageConfig;
 use crate::disk::Disk;
+use crate::doctor::Finding;
 use crate::journal::{Installed, Signed};
 use crate::service::Trial;
 
@@ -34,7 +36,8 @@ impl From<BootError> for InstallError {
 pub struct ImageInstaller {
     slots: Slots,
     boot: Arc<dyn BootFlow>,
-    initial_version: Option<Version>,
+    disk: Arc<dyn Disk>,
+    config: ImageConfig,
 }
 
 impl ImageInstaller {
@@ -42,8 +45,9 @@ impl ImageInstaller {
     pub fn new(disk: Arc<dyn Disk>, config: &ImageConfig, state: &Path) -> Self {
         Self {
             boot: boot::configured(disk.clone(), config),
-            slots: Slots::new(disk, config, state),
-            initial_version: config.initial_version.clone(),
+            slots: Slots::new(disk.clone(), config, state),
+            disk,
+            config: config.clone(),
         }
     }
 
@@ -85,7 +89,7 @@ impl Installer for ImageInstaller {
         let record = self.on_slots(move |slots| slots.record(&slot)).await?;
         let (version, release_counter) = match record {
             Some(record) => (record.version, record.release_counter),
-            None => (self.initial_version.clone().unwrap_or_default(), 0),
+            None => (self.config.initial_version.clone().unwrap_or_default(), 0),
         };
         Ok(Some(Installed {
             version,
@@ -180,6 +184,10 @@ impl Installer for ImageInstaller {
 
     fn folder(&self, _: &Installed) -> PathBuf {
         PathBuf::from("/")
+    }
+
+    fn examine(&self) -> Vec<Finding> {
+        self.look()
     }
 }
 
