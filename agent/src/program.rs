@@ -51,6 +51,11 @@ impl Drop for Group {
 
 /// Runs a program to its end, and returns how it ended.
 pub(crate) async fn run(launch: &Launch) -> io::Result<Outcome> {
+    run_on(launch, Stdio::null()).await
+}
+
+/// Runs a program to its end on a standard input of its own, and returns how it ended.
+pub(crate) async fn run_on(launch: &Launch, input: Stdio) -> io::Result<Outcome> {
     let (program, arguments) = launch
         .argv
         .split_first()
@@ -59,7 +64,7 @@ pub(crate) async fn run(launch: &Launch) -> io::Result<Outcome> {
         .args(arguments)
         .current_dir(&launch.folder)
         .envs(&launch.env)
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
@@ -67,18 +72,21 @@ pub(crate) async fn run(launch: &Launch) -> io::Result<Outcome> {
         .map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
     let _group = Group(pid.and_then(Pid::from_raw));
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // What a program leaves running may hold its output open for ever.
-    let outputs = async { tokio::join!(bounded(stdout), bounded(stderr)) };
-    tokio::pin!(outputs);
-    let (status, outputs) = tokio::select! {
-        outputs = &mut outputs => (child.wait().await?, outputs),
-        status = child.wait() => {
-            let rest = tokio::time::timeout(LAST_MOMENTS, outputs).await;
-            (status?, rest.unwrap_or_default())
+    let (mut out, mut err) = (Bounded::default(), Bounded::default());
+    let status = {
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        // What a program leaves running may hold its output open for ever.
+        let outputs = async { tokio::join!(read(stdout, &mut out), read(stderr, &mut err)) };
+        tokio::pin!(outputs);
+        tokio::select! {
+            _ = &mut outputs => child.wait().await?,
+            status = child.wait() => {
+                // What came until then is kept in any case.
+                tokio::time::timeout(LAST_MOMENTS, outputs).await.ok();
+                status?
+            }
         }
     };
-    let (out, err) = outputs;
     Ok(Outcome {
         status,
         words: last_line(&err.last).or_else(|| last_line(&out.last)),
@@ -108,10 +116,9 @@ struct Bounded {
 }
 
 /// Reads all of a program's output and keeps little of it: who prints a gigabyte is neither stopped nor remembered.
-async fn bounded(output: Option<impl AsyncRead + Unpin>) -> Bounded {
-    let mut kept = Bounded::default();
+async fn read(output: Option<impl AsyncRead + Unpin>, kept: &mut Bounded) {
     let Some(mut output) = output else {
-        return kept;
+        return;
     };
     let mut buffer = vec![0; LAST_OUTPUT];
     // What was read until an error is all that there is to say.
@@ -125,7 +132,6 @@ async fn bounded(output: Option<impl AsyncRead + Unpin>) -> Bounded {
         let surplus = kept.last.len().saturating_sub(LAST_OUTPUT);
         kept.last.drain(..surplus);
     }
-    kept
 }
 
 #[cfg(test)]
@@ -178,7 +184,8 @@ mod tests {
     #[tokio::test]
     async fn what_it_leaves_running_holds_up_nothing() {
         let began = std::time::Instant::now();
-        shell("sleep 60 & echo done", LONG).await.unwrap();
+        let printed = shell("sleep 60 & echo done", LONG).await.unwrap();
+        assert_eq!(printed, "done\n");
         assert!(began.elapsed() < LONG / 2);
     }
 }

@@ -3,8 +3,10 @@
 mod backup;
 mod bundle;
 mod check;
+mod firmware;
 mod health;
 mod image;
+mod module;
 mod policy;
 mod restart;
 mod seconds;
@@ -20,8 +22,10 @@ use url::Url;
 pub use backup::BackupConfig;
 pub use bundle::{BundleConfig, ServiceConfig};
 pub use check::{Check, Probe};
+pub use firmware::FirmwareConfig;
 pub use health::HealthPolicy;
 pub use image::{BootConfig, ImageConfig, SlotConfig};
+pub use module::{ModuleConfig, Verb};
 pub use policy::{PolicyConfig, SolarConfig};
 pub use restart::RestartConfig;
 use seconds::Seconds;
@@ -65,6 +69,12 @@ pub struct Config {
     /// How `image` artifacts are installed.
     #[serde(default)]
     pub image: Option<ImageConfig>,
+    /// How `firmware` artifacts are installed.
+    #[serde(default)]
+    pub firmware: Option<FirmwareConfig>,
+    /// How `module` artifacts are installed.
+    #[serde(default)]
+    pub module: Option<ModuleConfig>,
     /// What is put back where an update is taken back.
     #[serde(default)]
     pub backup: BackupConfig,
@@ -86,6 +96,10 @@ pub enum Software<'a> {
     Bundle(&'a BundleConfig),
     /// Whole systems in slots.
     Image(&'a ImageConfig),
+    /// What a controller behind this device runs.
+    Firmware(&'a FirmwareConfig),
+    /// Whatever an executable of the user's takes.
+    Module(&'a ModuleConfig),
 }
 
 impl Software<'_> {
@@ -94,6 +108,8 @@ impl Software<'_> {
         match self {
             Self::Bundle(_) => ArtifactKind::Bundle,
             Self::Image(_) => ArtifactKind::Image,
+            Self::Firmware(_) => ArtifactKind::Firmware,
+            Self::Module(_) => ArtifactKind::Module,
         }
     }
 }
@@ -256,7 +272,10 @@ impl Config {
     fn sections(&self) -> impl Iterator<Item = Software<'_>> {
         let bundle = self.bundle.as_ref().map(Software::Bundle);
         let image = self.image.as_ref().map(Software::Image);
-        bundle.into_iter().chain(image)
+        let firmware = self.firmware.as_ref().map(Software::Firmware);
+        let module = self.module.as_ref().map(Software::Module);
+        let sections = [bundle, image, firmware, module];
+        sections.into_iter().flatten()
     }
 
     /// Tells whether downloads are kept until they are installed.
@@ -276,6 +295,7 @@ impl Config {
             .chain(&mut self.root_metadata)
             .chain(self.bundle.iter_mut().flat_map(BundleConfig::paths))
             .chain(self.image.iter_mut().flat_map(ImageConfig::paths))
+            .chain(self.module.iter_mut().flat_map(ModuleConfig::paths))
             .chain(&mut self.backup.paths)
             .chain(self.policy.paths())
     }
@@ -300,6 +320,9 @@ impl Config {
         self.bundle.as_ref().map_or(Ok(()), BundleConfig::check)?;
         self.image.as_ref().map_or(Ok(()), ImageConfig::check)?;
         self.policy.check()?;
+        let firmware = self.firmware.as_ref();
+        firmware.map_or(Ok(()), FirmwareConfig::check)?;
+        self.module.as_ref().map_or(Ok(()), ModuleConfig::check)?;
         if self.health.settle() >= self.health.deadline() {
             return Err("`health.settle_sec` must be less than `health.deadline_sec`".to_owned());
         }

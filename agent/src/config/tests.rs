@@ -82,6 +82,78 @@ fn nonsense_is_refused_in_words() {
     }
 }
 
+/// The example with a section that stands there as a comment, in place of the bundle.
+fn example_with(section: &str) -> Config {
+    let example = include_str!("../../otter-agent.example.toml");
+    let (head, rest) = example.split_once("[bundle]\n").unwrap();
+    let begin = rest.find(&format!("# [{section}]\n")).unwrap();
+    let lines = rest[begin..].lines().take_while(|line| !line.is_empty());
+    // Keys and tables; what explains them stays a comment.
+    let plain: String = lines
+        .filter_map(|line| line.strip_prefix("# "))
+        .filter(|line| line.starts_with('[') || line.contains(" = "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    Config::parse(&format!("{head}{plain}"), Path::new("/etc")).unwrap()
+}
+
+#[test]
+fn what_the_example_shows_as_defaults_is_so() {
+    let shown = example_with("firmware").firmware.unwrap();
+    let text = SMALL.replace(
+        "[bundle]\nroot = \"/opt/greeter\"",
+        "[firmware]\nflash = [\"f\", \"{artifact}\"]\nread_version = [\"v\"]",
+    );
+    let small = Config::parse(&text, Path::new("/etc")).unwrap();
+    let is = small.firmware.unwrap();
+    assert_eq!(shown.extension, is.extension);
+    assert_eq!(shown.flash_timeout(), is.flash_timeout());
+    assert_eq!(shown.read_timeout(), is.read_timeout());
+    assert_eq!(shown.read_interval(), is.read_interval());
+    assert_eq!(shown.read_back(), is.read_back());
+    let module = example_with("module").module.unwrap();
+    assert_eq!(module.timeout(Verb::Commit), Duration::from_secs(300));
+    assert_eq!(module.timeout(Verb::Apply), Duration::from_secs(1800));
+    assert_eq!(module.executable, Path::new("/usr/lib/otter/single-file"));
+}
+
+#[test]
+fn commands_that_can_not_work_are_refused() {
+    let refused =
+        |section: &str| refusal(&SMALL.replace("[bundle]\nroot = \"/opt/greeter\"", section));
+    let flash = "flash = [\"f\", \"{artifact}\"]\nread_version = [\"v\"]";
+    let table = [
+        (
+            "[firmware]\nflash = [\"f\"]\nread_version = [\"v\"]".to_owned(),
+            "`{artifact}`",
+        ),
+        (
+            format!("[firmware]\n{flash}\nread_out = [\"r\"]"),
+            "`{file}`",
+        ),
+        (
+            format!("[firmware]\n{flash}\nextension = \"../x\""),
+            "letters and digits",
+        ),
+        (
+            "[module]\nexecutable = \"m\"\ntimeout_sec = 0".to_owned(),
+            "more than 0",
+        ),
+        (
+            "[module]\nexecutable = \"m\"\nverb_timeout_sec = { fly = 1 }".to_owned(),
+            "fly",
+        ),
+        (
+            format!("[module]\nexecutable = \"m\"\n[firmware]\n{flash}"),
+            "both there",
+        ),
+    ];
+    for (section, words) in table {
+        let error = refused(&section);
+        assert!(error.contains(words), "{error}");
+    }
+}
+
 #[test]
 fn back_off_grows_to_its_ceiling() {
     let policy = RetryPolicy::new(Duration::from_secs(1), Duration::from_secs(10));

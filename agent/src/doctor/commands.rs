@@ -45,7 +45,10 @@ pub(super) fn examine(
     if let Some(argv) = &config.backup.before {
         findings.push(programs::examine("back-up", "backup.before", argv, root));
     }
-    let may_restart = matches!(config.software(), Some(Software::Image(_)));
+    let may_restart = matches!(
+        config.software(),
+        Some(Software::Image(_) | Software::Module(_))
+    );
     if may_restart {
         let argv = &config.restart.command;
         findings.push(programs::examine("restart", "restart.command", argv, root));

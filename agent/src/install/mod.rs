@@ -1,8 +1,11 @@
 //! Installers: what is done with an artifact, by its kind, behind one trait.
 
 pub mod bundle;
+mod exclusive;
+pub mod firmware;
 pub mod image;
 pub mod intake;
+pub mod module;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,7 +22,9 @@ use crate::doctor::Finding;
 use crate::journal::{Installed, Signed};
 use crate::service::{ServiceFiles, Status, Supervisor, Trial};
 use bundle::BundleInstaller;
+use firmware::FirmwareInstaller;
 use image::ImageInstaller;
+use module::ModuleInstaller;
 
 pub use intake::{Downloads, Intake};
 
@@ -150,8 +155,8 @@ pub(crate) fn configured(
     let installer = with(config, disk, supervisor.transpose()?);
     installer.ok_or_else(|| {
         anyhow::anyhow!(
-            "the configuration says nothing of what is installed: add `[bundle]` or `[image]`, as in \
-             otter-agent.example.toml"
+            "the configuration says nothing of what is installed: add `[bundle]`, `[image]`, `[firmware]` or `[module]`, \
+             as in otter-agent.example.toml"
         )
     })
 }
@@ -173,6 +178,10 @@ pub(crate) fn with(
             Arc::new(BundleInstaller::new(disk, bundle, keeps, supervisor, env))
         }
         Software::Image(image) => Arc::new(ImageInstaller::new(disk, image, state)),
+        Software::Firmware(firmware) => {
+            Arc::new(FirmwareInstaller::new(disk, firmware, state, env))
+        }
+        Software::Module(module) => Arc::new(ModuleInstaller::new(disk, module, state, env)),
     })
 }
 

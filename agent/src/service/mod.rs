@@ -7,7 +7,7 @@
 
 mod log;
 mod process;
-mod slot;
+pub(crate) mod slot;
 mod supervisor;
 
 use std::collections::BTreeMap;

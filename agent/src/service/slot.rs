@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
 
 /// How long killed processes may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,19 +39,24 @@ pub(super) fn holders(lock: &Path) -> io::Result<Vec<Pid>> {
     Ok(pids)
 }
 
-/// Takes the lock for a service that is to be started; kills what is left of one before it.
-pub(super) async fn acquire(lock: &Path) -> io::Result<File> {
+/// Takes the lock for a program that is to be started; kills what is left of one before it, and its group.
+pub(crate) async fn acquire(lock: &Path) -> io::Result<File> {
     let file = open(lock)?;
     let deadline = Instant::now() + PATIENCE;
     while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         let holders = holders(lock)?;
         for pid in &holders {
             tracing::warn!(
-                "process {} is left of a former service and is killed",
+                "process {} is left of a former run and is killed",
                 pid.as_raw_nonzero()
             );
+            let is_leader = getpgid(Some(*pid)).is_ok_and(|group| group == *pid);
             // One that is gone already is what is wanted.
-            kill_process(*pid, Signal::KILL).ok();
+            if is_leader {
+                kill_process_group(*pid, Signal::KILL).ok();
+            } else {
+                kill_process(*pid, Signal::KILL).ok();
+            }
         }
         if Instant::now() > deadline {
             let pids: Vec<_> = holders
@@ -59,7 +64,7 @@ pub(super) async fn acquire(lock: &Path) -> io::Result<File> {
                 .map(|pid| pid.as_raw_nonzero().get())
                 .collect();
             return Err(io::Error::other(format!(
-                "a former service still runs (processes {pids:?}) and can't be killed; end it by hand"
+                "what is left of a former run still runs (processes {pids:?}) and can't be killed; end it by hand"
             )));
         }
         tokio::time::sleep(GLANCE).await;

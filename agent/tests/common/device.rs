@@ -23,6 +23,26 @@ echo "$version $$" > "$OUT.new" && mv "$OUT.new" "$OUT"
 exec sleep 1000
 "#;
 
+/// A bundle whose service says its version.
+const BUNDLE: &str = r#"[bundle]
+root = "root"
+initial = "trees/1.0.0"
+initial_version = "1.0.0"
+[bundle.service]
+command = ["./run"]
+env = { OUT = "OUT_FILE" }
+restart_min_sec = 0.02
+restart_max_sec = 0.2
+stop_grace_sec = 5
+[health]
+deadline_sec = 30
+settle_sec = 0.2
+[[health.check]]
+kind = "command"
+command = ["/bin/sh", "-c", "grep -q '^{version} ' OUT_FILE"]
+interval_sec = 0.05
+"#;
+
 pub struct Device {
     folder: tempfile::TempDir,
     agent: Option<Child>,
@@ -36,14 +56,19 @@ impl Device {
 
     /// One with more configuration.
     pub fn with(server: &Server, more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::bare(server, more, |device| {
+            device.tree("1.0.0", false);
+            BUNDLE.replace("OUT_FILE", &device.path("out").display().to_string())
+        })
+    }
+
+    /// One that installs what these sections say.
+    pub fn bare(server: &Server, more: &str, sections: impl FnOnce(&Self) -> String) -> Self {
         let device = Self {
-            folder,
+            folder: tempfile::tempdir().unwrap(),
             agent: None,
         };
-        device.tree("1.0.0", false);
-        let out = device.path("out");
-        let (out, address) = (out.display(), &server.address);
+        let (address, sections) = (&server.address, sections(&device));
         let config = format!(
             r#"
 server = "{address}"
@@ -61,24 +86,7 @@ keep = "always"
 [retry]
 base_sec = 0.02
 max_sec = 0.2
-[bundle]
-root = "root"
-initial = "trees/1.0.0"
-initial_version = "1.0.0"
-[bundle.service]
-command = ["./run"]
-env = {{ OUT = "{out}" }}
-restart_min_sec = 0.02
-restart_max_sec = 0.2
-stop_grace_sec = 5
-[health]
-deadline_sec = 30
-settle_sec = 0.2
-[[health.check]]
-kind = "command"
-command = ["/bin/sh", "-c", "grep -q '^{{version}} ' {out}"]
-interval_sec = 0.05
-"#
+{sections}"#
         );
         fs::write(device.path("otter-agent.toml"), config).unwrap();
         device
@@ -86,6 +94,20 @@ interval_sec = 0.05
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Makes a program.
+    pub fn program(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// Puts another program in the place of one, which may be running.
+    pub fn replace_program(&self, name: &str, text: &str) {
+        let new = self.program(&format!("{name}.new"), text);
+        fs::rename(new, self.path(name)).unwrap();
     }
 
     /// Makes a tree of files that is a version of the service; 300 KiB of it don't compress.
@@ -200,16 +222,18 @@ interval_sec = 0.05
         services
     }
 
-    /// Returns the processes that run in a version's folder.
+    /// Returns the processes that run in the device's folder, or hold one of its locks.
     fn processes(&self) -> Vec<u32> {
-        let root = self.path("root");
+        let root = self.path("");
         fs::read_dir("/proc")
             .unwrap()
             .filter_map(|entry| {
                 let entry = entry.ok()?;
                 let pid = entry.file_name().to_str()?.parse().ok()?;
-                let cwd = fs::read_link(entry.path().join("cwd")).ok()?;
-                cwd.starts_with(&root).then_some(pid)
+                let is_ours = |what: &str| {
+                    fs::read_link(entry.path().join(what)).is_ok_and(|to| to.starts_with(&root))
+                };
+                (is_ours("cwd") || is_ours("fd/0")).then_some(pid)
             })
             .collect()
     }

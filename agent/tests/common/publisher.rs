@@ -120,7 +120,7 @@ impl Publisher {
         self.release_bytes(version, bytes)
     }
 
-    /// Signs any bytes as a release.
+    /// Signs any bytes as a release that is a bundle.
     pub fn release_bytes(&mut self, version: &str, bytes: Vec<u8>) -> Release {
         self.release_of(ArtifactKind::Bundle, version, bytes)
     }
