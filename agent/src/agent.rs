@@ -17,9 +17,9 @@ use crate::identity::Identity;
 use crate::install::{self, Downloads, Installer};
 use crate::journal::{Installed, Journal, Record, Step};
 use crate::machine::{Held, Machine, ThisMachine};
-use crate::net::Client;
 use crate::net::backoff::Backoff;
-use crate::net::transport::{HttpTransport, Transport};
+use crate::net::transport::Transport;
+use crate::net::{Client, links};
 use crate::policy::{Senses, interval};
 use crate::service::Trial;
 use crate::{clock, outbox, states};
@@ -66,10 +66,11 @@ pub struct Parts {
 impl Parts {
     /// Takes this machine's disk and network.
     pub fn of_this_machine(config: &Config) -> anyhow::Result<Self> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         Ok(Self {
-            disk: Arc::new(RealDisk),
+            transport: links::configured(config, &disk)?,
+            disk,
             machine: Arc::new(ThisMachine::new(config.restart.clone())),
-            transport: Arc::new(HttpTransport::new(config.download.stall_timeout())?),
             installer: None,
             checks: Vec::new(),
         })

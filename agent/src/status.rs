@@ -13,6 +13,7 @@ use crate::history::{Ended, History};
 use crate::identity::Identity;
 use crate::journal::{Journal, Record, Step};
 use crate::lock::StateLock;
+use crate::net::links::{self, LinkStatus};
 use crate::policy::{self, Circumstances, Counters, Held};
 
 /// How the agent stands.
@@ -36,6 +37,8 @@ pub struct Report {
     pub previous_version: Option<Version>,
     /// The attempt under way.
     pub attempt: Option<UnderWay>,
+    /// How links stand, where there are several to choose from.
+    pub link: Option<LinkStatus>,
     /// Reports that wait for the network.
     pub waiting_reports: usize,
     /// Bytes that the agent wrote in its life: flash wears with them.
@@ -91,6 +94,7 @@ pub fn report(config: &Config) -> anyhow::Result<Report> {
             started_at: attempt.started_at,
             held: attempt.held,
         }),
+        link: links::status(config, disk.as_ref()),
         waiting_reports: record.outbox.len(),
         written_bytes: record.written_bytes,
         last_attempt: history(config)?.pop(),
@@ -137,7 +141,7 @@ pub fn as_text(report: &Report) -> String {
         .last_attempt
         .as_ref()
         .map_or("none".to_owned(), one_line);
-    let lines = [
+    let mut lines = vec![
         ("device", format!("{} ({})", report.device_id, report.model)),
         ("server", report.server.clone()),
         (
@@ -161,6 +165,7 @@ pub fn as_text(report: &Report) -> String {
         ("boots", boots_line(&report.counters)),
         ("crashes", report.counters.crashes.to_string()),
     ];
+    lines.extend(report.link.iter().flat_map(LinkStatus::lines));
     let mut text = String::new();
     for (name, value) in lines {
         // Writing to a string can't fail.

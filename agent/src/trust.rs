@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use otter_protocol::Version;
@@ -11,6 +12,7 @@ use otter_trust::{Role, SignedArtifact, TrustError, Verifier, target_name};
 use crate::agent::Agent;
 use crate::clock;
 use crate::disk;
+use crate::net::{NetError, ServerMetadata};
 use crate::trust_store::DiskStore;
 
 const LARGEST_ROOT: u64 = 256 << 10;
@@ -22,8 +24,13 @@ pub(crate) enum Distrust {
     #[error("{0}")]
     Refused(String),
     /// The server can't be asked now.
-    #[error("{0:#}")]
-    Later(anyhow::Error),
+    #[error("{error:#}")]
+    Later {
+        /// Why not.
+        error: anyhow::Error,
+        /// When it wants to be asked again, where it says so.
+        retry_after: Option<Duration>,
+    },
 }
 
 impl Agent {
@@ -80,17 +87,20 @@ impl Agent {
 
     /// Follows the server's metadata and returns what publishers signed under an offer's name.
     pub(crate) async fn judge(&self, offer: &Offer) -> Result<SignedArtifact, Distrust> {
-        self.pin_root().await.map_err(Distrust::Later)?;
-        let mut verifier = self.open_verifier().map_err(distrust)?;
+        self.pin_root().await.map_err(later)?;
+        let mut verifier = self
+            .open_verifier()
+            .map_err(|error| distrust(error, None))?;
         let record = self.journal.record();
         let now = clock::trusted_now(record.trusted_time);
+        let server = ServerMetadata::new(&self.client);
         verifier
-            .refresh(self.client.as_ref(), now)
+            .refresh(&server, now)
             .await
-            .map_err(distrust)?;
+            .map_err(|error| distrust(error, server.retry_after()))?;
         self.journal
             .change(|record| record.trusted_time = Some(now.into()))
-            .map_err(|error| Distrust::Later(error.into()))?;
+            .map_err(|error| later(error.into()))?;
         let artifact = &offer.artifact;
         let name = target_name(offer.release_counter, &artifact.sha256);
         let installed = record
@@ -98,7 +108,7 @@ impl Agent {
             .map_or(0, |installed| installed.release_counter);
         let signed = verifier
             .artifact(&name, self.config.model.as_str(), installed, now)
-            .map_err(distrust)?;
+            .map_err(|error| distrust(error, None))?;
         equal(offer, &signed).map_err(Distrust::Refused)?;
         stepped(&self.version(), &signed).map_err(Distrust::Refused)?;
         Ok(signed)
@@ -106,11 +116,22 @@ impl Agent {
 }
 
 /// What can't be fetched may be there later; everything else was an answer.
-fn distrust(error: TrustError) -> Distrust {
+fn distrust(error: TrustError, retry_after: Option<Duration>) -> Distrust {
     match error {
-        TrustError::Unreachable { .. } | TrustError::Store { .. } => Distrust::Later(error.into()),
+        TrustError::Unreachable { .. } | TrustError::Store { .. } => Distrust::Later {
+            error: error.into(),
+            retry_after,
+        },
         other => Distrust::Refused(other.to_string()),
     }
+}
+
+/// What went wrong now, and may not later.
+fn later(error: anyhow::Error) -> Distrust {
+    let retry_after = error
+        .downcast_ref::<NetError>()
+        .and_then(NetError::retry_after);
+    Distrust::Later { error, retry_after }
 }
 
 /// Compares what was offered with what was signed: the server's word counts for nothing, so that a lie is worth a report.

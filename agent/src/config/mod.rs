@@ -6,12 +6,15 @@ mod check;
 mod firmware;
 mod health;
 mod image;
+mod link;
 mod module;
+mod money;
 mod policy;
 mod restart;
 mod seconds;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,10 +28,15 @@ pub use check::{Check, Probe};
 pub use firmware::FirmwareConfig;
 pub use health::HealthPolicy;
 pub use image::{BootConfig, ImageConfig, SlotConfig};
+pub use link::{LinkConfig, LinkKind, MeteredPolicy};
 pub use module::{ModuleConfig, Verb};
+pub use money::Money;
 pub use policy::{PolicyConfig, SolarConfig};
 pub use restart::RestartConfig;
 use seconds::Seconds;
+
+/// Most keys of metadata beside those of links: the server takes 64.
+const MOST_METADATA: usize = 60;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Deserialize)]
@@ -54,6 +62,15 @@ pub struct Config {
     /// What the device says of itself.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// The connections, in their order of preference; without any, the system's routes decide.
+    #[serde(default)]
+    pub link: Vec<LinkConfig>,
+    /// What may be fetched over connections that cost.
+    #[serde(default)]
+    pub metered: MeteredPolicy,
+    /// The HTTP proxy that the server is reached through, in place of the environment's.
+    #[serde(default)]
+    pub proxy: Option<Url>,
     /// How often to check in.
     #[serde(default)]
     pub check_in: CheckInPolicy,
@@ -148,9 +165,12 @@ impl CheckInPolicy {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DownloadPolicy {
+    connect_timeout_sec: Seconds,
     stall_timeout_sec: Seconds,
     /// Whether what came is kept on the disk until it is installed.
     pub keep: KeepPolicy,
+    /// Most bytes of artifacts that are taken in a second, on average.
+    pub max_bytes_per_sec: Option<NonZeroU64>,
     /// Largest artifact that is fetched, in bytes, whoever signed it.
     pub max_bytes: u64,
 }
@@ -158,8 +178,10 @@ pub struct DownloadPolicy {
 impl Default for DownloadPolicy {
     fn default() -> Self {
         Self {
+            connect_timeout_sec: Seconds::of(10),
             stall_timeout_sec: Seconds::of(30),
             keep: KeepPolicy::default(),
+            max_bytes_per_sec: None,
             max_bytes: 16 << 30,
         }
     }
@@ -169,14 +191,21 @@ impl Default for DownloadPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeepPolicy {
+    /// They are where a link is metered: there bytes cost more than flash.
+    #[default]
+    Metered,
     /// They are: after a restart a download goes on where it was. Flash is written twice.
     Always,
     /// They are unpacked as they come: flash is written once, and only where something changed. A restart begins again.
-    #[default]
     Never,
 }
 
 impl DownloadPolicy {
+    /// Returns how long connecting may take.
+    pub fn connect_timeout(&self) -> Duration {
+        self.connect_timeout_sec.get()
+    }
+
     /// Returns how long a server may send nothing.
     pub fn stall_timeout(&self) -> Duration {
         self.stall_timeout_sec.get()
@@ -280,7 +309,11 @@ impl Config {
 
     /// Tells whether downloads are kept until they are installed.
     pub fn keeps_downloads(&self) -> bool {
-        self.download.keep == KeepPolicy::Always
+        match self.download.keep {
+            KeepPolicy::Always => true,
+            KeepPolicy::Metered => self.link.iter().any(|link| link.is_metered),
+            KeepPolicy::Never => false,
+        }
     }
 
     /// Returns the service that the agent itself keeps running, where there is one.
@@ -307,6 +340,7 @@ impl Config {
         if self.enrollment_token.is_some() && self.enrollment_token_file.is_some() {
             return Err("set `enrollment_token` or `enrollment_token_file`, not both".to_owned());
         }
+        self.check_network()?;
         if self.check_in.min_interval_sec.get() > self.check_in.max_interval_sec.get() {
             return Err("`check_in.min_interval_sec` is more than `max_interval_sec`".to_owned());
         }
@@ -332,6 +366,23 @@ impl Config {
                 .map_err(|reason| format!("`[[health.check]]` number {}: {reason}", place + 1))?;
         }
         Ok(())
+    }
+
+    fn check_network(&self) -> Result<(), String> {
+        let is_http = |proxy: &Url| matches!(proxy.scheme(), "http" | "https") && proxy.has_host();
+        if !self.proxy.as_ref().is_none_or(is_http) {
+            return Err("`proxy` must be an http:// or https:// address".to_owned());
+        }
+        let policy = &self.download;
+        if policy.connect_timeout().is_zero() || policy.stall_timeout().is_zero() {
+            return Err("the timeouts in `[download]` must be more than 0".to_owned());
+        }
+        if !self.link.is_empty() && self.metadata.len() > MOST_METADATA {
+            return Err(format!(
+                "`[metadata]` has more than {MOST_METADATA} keys, which leaves no room for what `[[link]]` adds"
+            ));
+        }
+        link::check(&self.link)
     }
 }
 

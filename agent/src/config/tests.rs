@@ -67,6 +67,15 @@ fn nonsense_is_refused_in_words() {
             format!("{SMALL}[health]\nsettle_sec = 60\n"),
             "less than `health.deadline_sec`",
         ),
+        (format!("proxy = \"socks5://x\"\n{SMALL}"), "`proxy`"),
+        (
+            format!("{SMALL}[download]\nconnect_timeout_sec = 0\n"),
+            "more than 0",
+        ),
+        (
+            format!("{SMALL}[download]\nmax_bytes_per_sec = 0\n"),
+            "nonzero",
+        ),
         (
             format!("{SMALL}[[health.check]]\nkind = \"http\"\n"),
             "number 1: needs `url`",
@@ -151,6 +160,46 @@ fn commands_that_can_not_work_are_refused() {
     for (section, words) in table {
         let error = refused(&section);
         assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn links_keep_their_order_and_nonsense_in_them_is_refused() {
+    let link = |rest: &str| format!("{SMALL}[[link]]\nname = \"wifi\"\n{rest}");
+    let good = link(
+        "kind = \"wifi\"\ninterface = \"wlan0\"\n[[link]]\nname = \"lte\"\nkind = \"cellular\"\n\
+         source = \"10.0.0.5\"\nis_metered = true\nprice_per_mib = 0.05\nprobe_timeout_sec = 2.5\n\
+         [metered]\nmax_cost = 1\n",
+    );
+    let config = Config::parse(&good, Path::new("/etc")).unwrap();
+    let names: Vec<&str> = config.link.iter().map(|link| link.name.as_str()).collect();
+    assert_eq!(names, ["wifi", "lte"]);
+    assert_eq!(config.link[0].kind, LinkKind::Wifi);
+    assert_eq!(
+        config.link[1].probe_timeout(),
+        Some(Duration::from_millis(2500))
+    );
+    assert_eq!(config.metered.max_cost.unwrap().to_string(), "1");
+    let crowd: String = (0..61).map(|n| format!("k{n} = \"v\"\n")).collect();
+    let cases = [
+        (link("colour = 1\n"), "unknown field `colour`"),
+        (link("kind = \"smoke\"\n"), "unknown variant `smoke`"),
+        (link("interface = \"../eth0\"\n"), "number 1: `interface`"),
+        (link("source = \"home\"\n"), "IP address"),
+        (link("price_per_mib = 1\n"), "is_metered = true"),
+        (link("is_metered = true\nprice_per_mib = -1\n"), "no price"),
+        (link("probe_timeout_sec = 0\n"), "more than 0"),
+        (
+            link("[[link]]\nname = \"wifi\"\n"),
+            "number 2: another link",
+        ),
+        (link("[[link]]\nname = \"\"\n"), "number 2: `name`"),
+        (link(&format!("[metadata]\n{crowd}")), "more than 60 keys"),
+        (format!("{SMALL}[metered]\ncolour = 1\n"), "unknown field"),
+    ];
+    for (text, words) in cases {
+        let error = refusal(&text);
+        assert!(error.contains(words), "{words}: {error}");
     }
 }
 

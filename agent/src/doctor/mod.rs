@@ -17,14 +17,16 @@ use crate::config::Config;
 use crate::disk::{Disk, RealDisk};
 use crate::install;
 use crate::journal::{Journal, Record};
-use crate::net::transport::{HttpTransport, Transport};
+use crate::net::links;
+use crate::net::transport::Transport;
 
 pub use finding::{Finding, Level, as_text, worst};
 
 /// Looks at this device.
 pub async fn examine(config: &Config) -> anyhow::Result<Vec<Finding>> {
-    let transport = HttpTransport::new(config.download.stall_timeout())?;
-    Ok(examine_with(config, Arc::new(RealDisk), Arc::new(transport)).await)
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let transport = links::configured(config, &disk)?;
+    Ok(examine_with(config, disk, transport).await)
 }
 
 /// Looks at a device with this disk and this network.

@@ -13,8 +13,8 @@ use crate::clock;
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::identity::Identity;
-use crate::net::transport::{Answer, Request, Transport};
-use crate::net::{Client, NetError, Token};
+use crate::net::transport::{Answer, Freight, Purpose, Request, Transport};
+use crate::net::{Client, NetError, Token, Wanted};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// More than metadata of a timestamp, or a problem, needs.
@@ -68,6 +68,7 @@ async fn first_answer(config: &Config, transport: &dyn Transport) -> Result<Answ
         headers: HeaderMap::new(),
         body: None,
         timeout: Some(TIMEOUT),
+        purpose: Purpose::Talk,
     };
     transport.send(request).await
 }
@@ -158,7 +159,17 @@ async fn is_taken(
     client.set_token(Some(token));
     let nothing = Sha256Digest([0; 32]);
     let address = format!("/device/v1/artifacts/{nothing}");
-    client.artifact(&address, 0, "").await.map(|_| ())
+    let wanted = Wanted {
+        address: &address,
+        from: 0,
+        etag: "",
+        // Nothing of it comes, whatever the link.
+        freight: Freight {
+            bytes: 0,
+            is_required: true,
+        },
+    };
+    client.artifact(wanted).await.map(|_| ())
 }
 
 fn judged(answer: Result<(), NetError>) -> Finding {

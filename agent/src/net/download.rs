@@ -1,12 +1,17 @@
 //! Fetches an artifact: hashed while it streams, resumed where it was cut, and never a byte more than was signed.
 
+use std::num::NonZeroU64;
+
 use otter_trust::TrustError;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap};
+use tokio::time::{Instant, sleep};
 
 use super::backoff::Backoff;
-use super::transport::Answer;
-use super::{Client, NetError};
+use super::links::Fare;
+use super::pace::Pace;
+use super::transport::{Answer, Freight};
+use super::{Client, NetError, Wanted};
 use crate::config::RetryPolicy;
 use crate::install::{InstallError, Intake};
 use crate::journal::Signed;
@@ -60,6 +65,19 @@ pub struct Download<'a> {
     pub url: &'a str,
     /// How to try again.
     pub retry: RetryPolicy,
+    /// Most bytes that are taken in a second, on average.
+    pub max_bytes_per_sec: Option<NonZeroU64>,
+}
+
+/// What a download says of itself while it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard<'a> {
+    /// So many bytes are there.
+    Bytes(u64),
+    /// What is missing comes over a metered link.
+    Fare(&'a Fare),
+    /// Nothing comes until there is a better link; the text says why.
+    Waits(&'a str),
 }
 
 /// How one try ended, other than in the end of the whole.
@@ -71,18 +89,23 @@ enum Cut {
 }
 
 impl Download<'_> {
-    /// Fetches until it is all there, however often it is cut; `progress` hears how many bytes are there.
+    /// Fetches until it is all there, however often it is cut; `progress` hears how it goes.
     pub async fn run(
         &self,
         client: &Client,
         intake: &mut dyn Intake,
-        mut progress: impl FnMut(u64),
+        mut progress: impl FnMut(Heard<'_>),
     ) -> Result<(), DownloadError> {
         let mut backoff = Backoff::new(self.retry);
         let mut restarts = 0;
+        let mut pace = self
+            .max_bytes_per_sec
+            .map(|most| Pace::new(most, Instant::now()));
         loop {
             let before = intake.taken();
-            let result = self.fetch(client, intake, &mut progress).await;
+            let result = self
+                .fetch(client, intake, pace.as_mut(), &mut progress)
+                .await;
             if intake.taken() > before {
                 backoff.succeeded();
             }
@@ -96,11 +119,14 @@ impl Download<'_> {
                 Ok(Some(Cut::Later(error))) => {
                     let wait = backoff.failed(error.retry_after());
                     tracing::info!(
-                        "the download was cut at {} of {} bytes ({error}); it goes on in {wait:.1?}",
+                        "the download is at {} of {} bytes ({error}); it goes on in {wait:.1?}",
                         intake.taken(),
                         self.signed.length
                     );
-                    tokio::time::sleep(wait).await;
+                    if let NetError::NoLink(why) = &error {
+                        progress(Heard::Waits(why));
+                    }
+                    sleep(wait).await;
                 }
                 Ok(Some(Cut::Again)) => {
                     restarts += 1;
@@ -122,14 +148,24 @@ impl Download<'_> {
         &self,
         client: &Client,
         intake: &mut dyn Intake,
-        progress: &mut impl FnMut(u64),
+        mut pace: Option<&mut Pace>,
+        progress: &mut impl FnMut(Heard<'_>),
     ) -> Result<Option<Cut>, DownloadError> {
         let signed = self.signed.length;
         if intake.taken() == signed {
             return Ok(None);
         }
         let etag = format!("\"{}\"", self.signed.sha256);
-        let mut answer = match client.artifact(self.url, intake.taken(), &etag).await {
+        let wanted = Wanted {
+            address: self.url,
+            from: intake.taken(),
+            etag: &etag,
+            freight: Freight {
+                bytes: signed.saturating_sub(intake.taken()),
+                is_required: self.signed.facts.required,
+            },
+        };
+        let mut answer = match client.artifact(wanted).await {
             Ok(answer) => answer,
             Err(NetError::Refused { status, .. })
                 if status == StatusCode::RANGE_NOT_SATISFIABLE =>
@@ -145,7 +181,11 @@ impl Download<'_> {
             }
             intake.restart()?;
         }
+        if let Some(fare) = answer.body.fare() {
+            progress(Heard::Fare(fare));
+        }
         loop {
+            let before = intake.taken();
             match answer.body.next().await {
                 Ok(Some(piece)) if intake.taken() + piece.len() as u64 > signed => {
                     return Err(DownloadError::Endless { signed });
@@ -158,7 +198,11 @@ impl Download<'_> {
                 Ok(None) => return Ok(None),
                 Err(error) => return Ok(Some(Cut::Later(error))),
             }
-            progress(intake.taken());
+            progress(Heard::Bytes(intake.taken()));
+            if let Some(pace) = &mut pace {
+                let taken = intake.taken().saturating_sub(before);
+                sleep(pace.take(taken, Instant::now())).await;
+            }
         }
     }
 

@@ -1,17 +1,39 @@
 //! How requests travel: one small trait, so that the same client speaks over real links and in simulations.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, NoProxy, Proxy, StatusCode, redirect};
+use tokio::time;
 use url::Url;
 
 use super::NetError;
+use super::links::{Fare, LinkInUse};
+use crate::config::{Config, DownloadPolicy};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a request is for: not every link may carry everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Enrollment, check-ins and reports: small, and what every link is there for.
+    Talk,
+    /// Signed metadata.
+    Trust,
+    /// An artifact's bytes.
+    Artifact(Freight),
+}
+
+/// How much of an artifact is to travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freight {
+    /// The bytes that are missing.
+    pub bytes: u64,
+    /// The publishers signed that the release is worth its price.
+    pub is_required: bool,
+}
 
 /// One request as it goes out.
 #[derive(Debug, Clone)]
@@ -26,6 +48,8 @@ pub struct Request {
     pub body: Option<Vec<u8>>,
     /// How long the whole exchange may take; without it only silence ends it.
     pub timeout: Option<Duration>,
+    /// What it is for.
+    pub purpose: Purpose,
 }
 
 /// What came back: its head, and a body that comes in pieces.
@@ -52,6 +76,11 @@ impl fmt::Debug for Answer {
 pub trait Body: Send {
     /// Returns the next piece, `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, NetError>;
+
+    /// Returns what it costs, where it comes over a link that is metered.
+    fn fare(&self) -> Option<&Fare> {
+        None
+    }
 }
 
 /// Carries requests to the server.
@@ -59,23 +88,82 @@ pub trait Body: Send {
 pub trait Transport: Send + Sync + fmt::Debug {
     /// Sends a request and returns the answer's head as soon as it is there.
     async fn send(&self, request: Request) -> Result<Answer, NetError>;
+
+    /// Returns the link that was used last, where there are several to choose from.
+    fn link(&self) -> Option<LinkInUse> {
+        None
+    }
+}
+
+/// How connections are made.
+#[derive(Debug, Clone)]
+pub struct Wire {
+    /// How long that may take.
+    pub connect_timeout: Duration,
+    /// How long a server may send nothing.
+    pub stall_timeout: Duration,
+    /// The proxy in place of the environment's.
+    pub proxy: Option<Url>,
+    /// The interface to go out by.
+    pub interface: Option<String>,
+    /// The address to go out from.
+    pub source: Option<IpAddr>,
+}
+
+impl Wire {
+    /// Returns what a configuration says of all connections.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            connect_timeout: config.download.connect_timeout(),
+            stall_timeout: config.download.stall_timeout(),
+            proxy: config.proxy.clone(),
+            interface: None,
+            source: None,
+        }
+    }
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        let policy = DownloadPolicy::default();
+        Self {
+            connect_timeout: policy.connect_timeout(),
+            stall_timeout: policy.stall_timeout(),
+            proxy: None,
+            interface: None,
+            source: None,
+        }
+    }
 }
 
 /// The operating system's network.
 #[derive(Debug)]
 pub struct HttpTransport {
     http: reqwest::Client,
+    connect_timeout: Duration,
+    stall_timeout: Duration,
 }
 
 impl HttpTransport {
-    /// Makes a transport; the stall timeout is between two pieces of a body.
-    pub fn new(stall_timeout: Duration) -> Result<Self, NetError> {
-        let http = reqwest::Client::builder()
+    /// Makes a transport whose connections are made so. Redirects are its user's business.
+    pub fn new(wire: &Wire) -> Result<Self, NetError> {
+        let mut http = reqwest::Client::builder()
             .user_agent(concat!("otter-agent/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(stall_timeout)
-            .build()?;
-        Ok(Self { http })
+            .redirect(redirect::Policy::none())
+            .connect_timeout(wire.connect_timeout)
+            .local_address(wire.source);
+        if let Some(interface) = &wire.interface {
+            http = http.interface(interface);
+        }
+        if let Some(proxy) = &wire.proxy {
+            let proxy = Proxy::all(proxy.clone())?;
+            http = http.proxy(proxy.no_proxy(NoProxy::from_env()));
+        }
+        Ok(Self {
+            http: http.build()?,
+            connect_timeout: wire.connect_timeout,
+            stall_timeout: wire.stall_timeout,
+        })
     }
 }
 
@@ -92,20 +180,42 @@ impl Transport for HttpTransport {
         if let Some(timeout) = request.timeout {
             call = call.timeout(timeout);
         }
-        let response = call.send().await?;
+        let patience = self.connect_timeout.saturating_add(self.stall_timeout);
+        let response = heard(patience, call.send()).await?;
         Ok(Answer {
             status: response.status(),
             headers: response.headers().clone(),
-            body: Box::new(HttpBody(response)),
+            body: Box::new(HttpBody {
+                response,
+                stall_timeout: self.stall_timeout,
+            }),
         })
     }
 }
 
-struct HttpBody(reqwest::Response);
+struct HttpBody {
+    response: reqwest::Response,
+    stall_timeout: Duration,
+}
 
 #[async_trait]
 impl Body for HttpBody {
     async fn next(&mut self) -> Result<Option<Bytes>, NetError> {
-        Ok(self.0.chunk().await?)
+        heard(self.stall_timeout, self.response.chunk()).await
     }
 }
+
+/// Waits for an answer or its next piece. reqwest's own timeout runs on while nobody asks for a piece, so that a download
+/// that takes its time would be cut.
+async fn heard<T>(
+    patience: Duration,
+    what: impl Future<Output = reqwest::Result<T>>,
+) -> Result<T, NetError> {
+    match time::timeout(patience, what).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(NetError::Silent(format!("nothing came for {patience:.1?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

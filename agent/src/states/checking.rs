@@ -30,8 +30,8 @@ async fn judge(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
         match agent.judge(&attempt.offer).await {
             Ok(artifact) => break artifact,
             Err(Distrust::Refused(message)) => return Ok(Next::Fail(message)),
-            Err(Distrust::Later(error)) => {
-                let wait = backoff.failed(None);
+            Err(Distrust::Later { error, retry_after }) => {
+                let wait = backoff.failed(retry_after);
                 tracing::warn!("{error:#}; it is tried again in {wait:.1?}");
                 tokio::time::sleep(wait).await;
             }

@@ -10,7 +10,8 @@ use super::verifying::in_use;
 use super::waiting::forbidden;
 use crate::agent::Agent;
 use crate::journal::{Attempt, Journal, Step};
-use crate::net::download::Download;
+use crate::net::NetError;
+use crate::net::download::{Download, Heard};
 
 /// Shortest time between two reports of progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -36,10 +37,11 @@ pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<N
         signed,
         url: &attempt.offer.artifact.url,
         retry: agent.config.retry,
+        max_bytes_per_sec: agent.config.download.max_bytes_per_sec,
     };
     let mut progress = Progress::new(&agent.journal, signed.length);
     let downloaded = tokio::select! {
-        result = download.run(&agent.client, intake.as_mut(), |bytes| progress.heard(bytes)) => result,
+        result = download.run(&agent.client, intake.as_mut(), |heard| progress.heard(heard)) => result,
         reason = agent.cancelled(attempt) => return Ok(Next::Cancel(reason)),
         () = forbidden(agent, attempt) => return Ok(Next::Wait),
     };
@@ -59,6 +61,8 @@ struct Progress<'a> {
     length: u64,
     percent: u8,
     reported: Instant,
+    /// What was told in words last.
+    told: String,
 }
 
 impl<'a> Progress<'a> {
@@ -68,10 +72,27 @@ impl<'a> Progress<'a> {
             length,
             percent: 0,
             reported: Instant::now(),
+            told: String::new(),
         }
     }
 
-    fn heard(&mut self, bytes: u64) {
+    fn heard(&mut self, heard: Heard<'_>) {
+        match heard {
+            Heard::Bytes(bytes) => self.has(bytes),
+            Heard::Fare(fare) => self.tell(fare.to_string()),
+            Heard::Waits(why) => self.tell(format!("waits for a better link: {why}")),
+        }
+    }
+
+    /// Tells something in words, once.
+    fn tell(&mut self, text: String) {
+        if text != self.told {
+            self.report(Some(&text));
+            self.told = text;
+        }
+    }
+
+    fn has(&mut self, bytes: u64) {
         let percent = bytes.saturating_mul(100).checked_div(self.length);
         let percent = percent
             .and_then(|percent| u8::try_from(percent).ok())
@@ -80,10 +101,15 @@ impl<'a> Progress<'a> {
             return;
         }
         self.percent = percent;
+        self.report(None);
+    }
+
+    fn report(&mut self, message: Option<&str>) {
         self.reported = Instant::now();
-        let written = self
-            .journal
-            .change(|record| record.report(AttemptState::Downloading, Some(percent), None, None));
+        let percent = self.percent;
+        let written = self.journal.change(|record| {
+            record.report(AttemptState::Downloading, Some(percent), message, None);
+        });
         if let Err(error) = written {
             tracing::warn!("progress can't be written to the journal: {error}");
         }
@@ -105,12 +131,15 @@ impl Agent {
                 }
                 Ok(_) => {}
                 Err(error) => {
+                    let mut retry_after = error.retry_after();
                     if error.is_unauthenticated()
                         && let Err(error) = self.try_enroll().await
                     {
                         tracing::warn!("{error:#}");
+                        let refusal = error.downcast_ref::<NetError>();
+                        retry_after = refusal.and_then(NetError::retry_after);
                     }
-                    let wait = self.next_check_in.failed(error.retry_after());
+                    let wait = self.next_check_in.failed(retry_after);
                     tracing::info!("{error}; the next check-in is in {wait:.1?}");
                 }
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use otter_protocol::check_in::{CheckIn, CheckInReply, Instruction, Offer};
+use otter_protocol::device::Conditions;
 
 use crate::agent::Agent;
 use crate::clock;
@@ -52,14 +53,22 @@ impl Agent {
     /// Checks in, and takes from the answer when to do so again.
     pub(crate) async fn check_in(&self) -> Result<CheckInReply, NetError> {
         let record = self.journal.record();
+        let link = self.client.link();
+        let mut metadata = self.config.metadata.clone();
+        if let Some(link) = &link {
+            link.add_to(&mut metadata);
+        }
         let reply = self
             .client
             .check_in(&CheckIn {
                 version: self.version(),
                 bootloader_version: None,
                 agent_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-                metadata: Some(self.config.metadata.clone()),
-                conditions: self.conditions().await,
+                metadata: Some(metadata),
+                conditions: Conditions {
+                    is_metered: link.map(|link| link.is_metered),
+                    ..self.conditions().await
+                },
                 attempt: record.attempt.map(|attempt| attempt.offer.attempt),
                 at: Some(clock::now()),
             })
