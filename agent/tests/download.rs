@@ -24,8 +24,14 @@ struct Case {
 
 impl Case {
     async fn new(how: Artifacts) -> Self {
+        Self::configured(how, |_| {}).await
+    }
+
+    /// The same with another configuration.
+    async fn configured(how: Artifacts, configure: impl FnOnce(&Device)) -> Self {
         let server = Server::start().await;
         let mut device = Device::new(&server);
+        configure(&device);
         device.start();
         device.answers_with("1.0.0").await;
         let mut publisher = Publisher::new();
@@ -112,6 +118,40 @@ async fn a_part_that_rotted_is_fetched_anew() {
     let begins: Vec<usize> = case.server.fleet().fetches.iter().map(|f| f.from).collect();
     assert_eq!(begins.len(), 3);
     assert_eq!(begins[2], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_called_otherwise_now_is_fetched_from_its_beginning() {
+    let case = Case::new(Artifacts::Cut(100_000, 2)).await;
+    case.server.fleet().etag = "-renamed".to_owned();
+    let end = case.end().await;
+    assert_eq!(end.state, AttemptState::Succeeded, "{:?}", end.message);
+    let fetches = case.server.fleet().fetches.clone();
+    let begins: Vec<usize> = fetches.iter().map(|fetch| fetch.from).collect();
+    assert_eq!(begins, [0, 0, 0]);
+    for fetch in &fetches[1..] {
+        assert!(fetch.wanted.is_some_and(|from| from > 0), "{fetches:?}");
+    }
+    assert_eq!(case.device.whole_version(), "1.1.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_takes_no_more_than_its_share_of_the_line() {
+    const PER_SEC: usize = 150_000;
+    let limit = format!("max_bytes_per_sec = {PER_SEC}\n[retry]");
+    let case = Case::configured(Artifacts::Whole, |device| device.edit("[retry]", &limit)).await;
+    let is_there = || {
+        let fleet = case.server.fleet();
+        let states = fleet.states(case.attempt);
+        states.contains(&AttemptState::Downloaded).then_some(())
+    };
+    eventually("the download to be over", is_there).await;
+    let fleet = case.server.fleet();
+    let least = case.release.bytes.len() as f64 / PER_SEC as f64;
+    let took = fleet.fetches[0].at.elapsed().as_secs_f64();
+    assert!(took >= least, "{took} s for what takes {least} s at least");
+    // The stall timeout is a second: waiting for its share is no silence.
+    assert_eq!(fleet.fetches.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

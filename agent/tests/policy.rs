@@ -215,7 +215,7 @@ async fn a_closed_window_holds_all_but_what_is_signed_as_required() {
     let end = fleet.server.end_of(AttemptId(2)).await;
     assert_eq!(end.state, AttemptState::Cancelled);
 
-    fleet.publisher.signs_required = true;
+    fleet.publisher.required = true;
     let release = fleet.publish("1.2.0");
     let attempt = fleet.server.offer(&release);
     let end = fleet.server.end_of(attempt).await;

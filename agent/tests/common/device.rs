@@ -46,6 +46,8 @@ interval_sec = 0.05
 pub struct Device {
     folder: tempfile::TempDir,
     agent: Option<Child>,
+    /// What the agent's environment has more than this test's.
+    pub env: Vec<(&'static str, String)>,
 }
 
 impl Device {
@@ -67,6 +69,7 @@ impl Device {
         let device = Self {
             folder: tempfile::tempdir().unwrap(),
             agent: None,
+            env: Vec::new(),
         };
         let (address, sections) = (&server.address, sections(&device));
         let config = format!(
@@ -81,6 +84,7 @@ enrollment_token = "{ENROLLMENT_TOKEN}"
 min_interval_sec = 0.05
 max_interval_sec = 0.05
 [download]
+connect_timeout_sec = 1
 stall_timeout_sec = 1
 keep = "always"
 [retry]
@@ -90,6 +94,14 @@ max_sec = 0.2
         );
         fs::write(device.path("otter-agent.toml"), config).unwrap();
         device
+    }
+
+    /// Changes the configuration.
+    pub fn edit(&self, from: &str, to: &str) {
+        let path = self.path("otter-agent.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "no {from} in {text}");
+        fs::write(&path, text.replace(from, to)).unwrap();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -131,6 +143,7 @@ max_sec = 0.2
             .arg("--config")
             .arg(self.path("otter-agent.toml"))
             .env("OTTER_LOG", "info,otter_agent=debug")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }

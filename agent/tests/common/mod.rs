@@ -12,6 +12,7 @@
 )]
 
 pub mod device;
+pub mod network;
 mod pack;
 pub mod publisher;
 pub mod server;

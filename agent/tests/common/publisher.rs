@@ -22,10 +22,10 @@ pub struct Publisher {
     online: Option<OnlineMetadata>,
     keys: u8,
     pub targets_key: u8,
+    /// Whether releases are signed as required.
+    pub required: bool,
     /// When timestamp and snapshot were signed.
     pub now: Timestamp,
-    /// Whether releases are signed as required.
-    pub signs_required: bool,
     /// Every file, by name.
     pub files: BTreeMap<String, Vec<u8>>,
 }
@@ -102,8 +102,8 @@ impl Publisher {
             online: None,
             keys,
             targets_key: keys + 2,
+            required: false,
             now,
-            signs_required: false,
         };
         publisher.publish();
         publisher
@@ -137,7 +137,7 @@ impl Publisher {
                 min_version: None,
                 min_bootloader_version: None,
                 kind,
-                required: self.signs_required,
+                required: self.required,
                 notes: String::new(),
                 downgrade_permitted: false,
             },

@@ -43,6 +43,8 @@ pub enum Artifacts {
     Longer,
     /// Answers 503 with `Retry-After: 1`, once.
     Busy,
+    /// Answers 503, always.
+    Refused,
     /// As if there were none.
     Missing,
 }
@@ -50,7 +52,10 @@ pub enum Artifacts {
 /// What was asked for an artifact.
 #[derive(Debug, Clone, Copy)]
 pub struct Fetch {
+    /// Where the answer began.
     pub from: usize,
+    /// Where it was wanted to begin, where that was said.
+    pub wanted: Option<usize>,
     pub at: std::time::Instant,
 }
 
@@ -60,6 +65,8 @@ pub struct Fleet {
     /// The first is offered until its attempt ends.
     pub offers: VecDeque<Offer>,
     pub how: Artifacts,
+    /// Goes into artifacts' ETags.
+    pub etag: String,
     pub cancel: bool,
     /// Answers 503 to reports.
     pub reports_are_down: bool,
@@ -74,6 +81,7 @@ pub struct Fleet {
     pub served: usize,
 }
 
+/// A device's server; the address is the one that devices are given.
 #[derive(Clone)]
 pub struct Server {
     pub address: String,
@@ -89,6 +97,7 @@ impl Server {
             artifacts: BTreeMap::new(),
             offers: VecDeque::new(),
             how: Artifacts::Whole,
+            etag: String::new(),
             cancel: false,
             reports_are_down: false,
             accepts: true,
@@ -110,6 +119,14 @@ impl Server {
         let address = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, fleet }
+    }
+
+    /// The same server, at another address.
+    pub fn at(&self, address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            ..self.clone()
+        }
     }
 
     pub fn fleet(&self) -> MutexGuard<'_, Fleet> {
@@ -269,7 +286,7 @@ async fn artifact(State(shared): Shared, Path(name): Path<String>, headers: Head
         return problem(ProblemCode::NotFound);
     };
     let how = fleet.how;
-    let etag = format!("\"{name}\"");
+    let etag = format!("\"{name}{}\"", fleet.etag);
     let range = headers.get("range").and_then(|range| {
         let text = range
             .to_str()
@@ -283,7 +300,11 @@ async fn artifact(State(shared): Shared, Path(name): Path<String>, headers: Head
         .is_some_and(|given| given == etag.as_str());
     let from = range.filter(|_| is_current).unwrap_or(0);
     let at = std::time::Instant::now();
-    fleet.fetches.push(Fetch { from, at });
+    fleet.fetches.push(Fetch {
+        from,
+        wanted: range,
+        at,
+    });
     let (mut pause, mut ends, mut hangs) = (Duration::ZERO, None, false);
     match how {
         Artifacts::Whole => {}
@@ -304,6 +325,7 @@ async fn artifact(State(shared): Shared, Path(name): Path<String>, headers: Head
             fleet.how = Artifacts::Whole;
             return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1")]).into_response();
         }
+        Artifacts::Refused => return problem(ProblemCode::Unavailable),
         Artifacts::Missing => return problem(ProblemCode::NotFound),
     }
     drop(fleet);
