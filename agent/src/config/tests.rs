@@ -24,6 +24,18 @@ fn the_example_is_valid() {
 }
 
 #[test]
+fn the_examples_links_are_valid_without_their_comment_signs() {
+    let example = include_str!("../../otter-agent.example.toml");
+    let (_, links) = example.split_once("# [[link]]").unwrap();
+    let (links, _) = links.split_once("\n\n").unwrap();
+    let links = links.replace("\n# ", "\n").replace("\n#", "\n");
+    let text = format!("{SMALL}[[link]]{links}\n");
+    let config = Config::parse(&text, Path::new("/etc")).unwrap();
+    let names: Vec<&str> = config.link.iter().map(|link| link.name.as_str()).collect();
+    assert_eq!(names, ["wifi", "modem", "lora"]);
+}
+
+#[test]
 fn unknown_keys_are_named_with_their_line_wherever_they_stand() {
     let tables = [
         ("", "colour"),
