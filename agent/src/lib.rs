@@ -8,7 +8,7 @@
 //! | [`install`] | installers, by kind of artifact |
 //! | [`backup`] | the data that is put back where an update is taken back |
 //! | `boot` | the boot loader, which is told what to start |
-//! | [`service`], `program` | the program that is kept running, and those that are run to their end |
+//! | [`service`], `program`, `systemctl` | the program that is kept running, and those that are run to their end |
 //! | [`health`] | whether a version stays |
 //! | [`net`], `outbox`, [`enroll`] | the server: calls, downloads, reports, enrollment |
 //! | `trust`, [`trust_store`], [`identity`] | whom the device trusts, and who it is |
@@ -43,6 +43,7 @@ mod program;
 pub mod service;
 mod states;
 pub mod status;
+mod systemctl;
 #[cfg(test)]
 mod testing;
 mod trust;

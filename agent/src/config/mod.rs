@@ -24,7 +24,7 @@ use url::Url;
 
 pub use backup::BackupConfig;
 pub use bundle::{BundleConfig, ServiceConfig};
-pub use check::{Check, Probe};
+pub use check::{Check, MqttLogin, Probe};
 pub use firmware::FirmwareConfig;
 pub use health::HealthPolicy;
 pub use image::{BootConfig, ImageConfig, SlotConfig};
@@ -331,6 +331,7 @@ impl Config {
             .chain(self.module.iter_mut().flat_map(ModuleConfig::paths))
             .chain(&mut self.backup.paths)
             .chain(self.policy.paths())
+            .chain(self.health.check.iter_mut().flat_map(Check::paths))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -362,7 +363,7 @@ impl Config {
         }
         for (place, check) in self.health.check.iter().enumerate() {
             check
-                .validate(self.service().is_some())
+                .validate(self.service().is_some(), self.health.deadline())
                 .map_err(|reason| format!("`[[health.check]]` number {}: {reason}", place + 1))?;
         }
         Ok(())

@@ -222,3 +222,49 @@ fn back_off_grows_to_its_ceiling() {
     assert_eq!(ceilings, [1, 2, 4, 8, 10, 10]);
     assert_eq!(policy.ceiling(u32::MAX).as_secs(), 10);
 }
+
+#[test]
+fn checks_have_the_keys_of_their_kind_and_no_others() {
+    let good = [
+        "kind = 'tcp'\naddress = '[::1]:80'",
+        "kind = 'mqtt'\naddress = 'broker:1883'\nuser = 'a'\npassword_file = 'p'\ngrace_sec = 5",
+        "kind = 'unit'\nunit = 'getty@tty1.service'",
+        "kind = 'file_age'\npath = 'alive'\nmax_age_sec = 60",
+    ];
+    for check in good {
+        let text = format!("{SMALL}[[health.check]]\n{check}\n");
+        let config = Config::parse(&text, Path::new("/etc")).unwrap();
+        let probe = config.health.check[0].probe().unwrap();
+        match probe {
+            Probe::Mqtt(login) => assert_eq!(login.password_file.unwrap(), Path::new("/etc/p")),
+            Probe::FileAge { path, .. } => assert_eq!(path, Path::new("/etc/alive")),
+            Probe::Tcp(_) | Probe::Unit(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let bad = [
+        ("kind = 'tcp'", "needs `address`"),
+        ("kind = 'tcp'\naddress = 'x'", "needs `address`"),
+        ("kind = 'tcp'\naddress = 'x:0'", "needs `address`"),
+        (
+            "kind = 'tcp'\naddress = 'x:1'\nuser = 'a'",
+            "`user` belongs",
+        ),
+        (
+            "kind = 'mqtt'\naddress = 'x:1'\npassword_file = 'p'",
+            "`password_file` needs `user`",
+        ),
+        ("kind = 'unit'\nunit = '-x.service'", "no name"),
+        ("kind = 'file_age'\npath = 'x'", "needs `path` and"),
+        ("kind = 'http'\npath = 'x'", "`path` belongs"),
+        (
+            "kind = 'tcp'\naddress = 'x:1'\ngrace_sec = 60",
+            "less than `health.deadline_sec`",
+        ),
+    ];
+    for (check, words) in bad {
+        let error = refusal(&format!("{SMALL}[[health.check]]\n{check}\n"));
+        assert!(error.contains("number 1: "), "{error}");
+        assert!(error.contains(words), "{error}");
+    }
+}

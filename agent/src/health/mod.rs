@@ -1,7 +1,11 @@
 //! Whether a version that was just started is healthy: its service lives, and every check passes before the deadline.
 
 mod command;
+mod file_age;
 mod http;
+mod mqtt;
+mod tcp;
+mod unit;
 
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -11,10 +15,11 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 use otter_protocol::Version;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::{Check, HealthPolicy, Probe};
 use crate::service::Status;
+use crate::systemctl::Systemctl;
 
 /// What is judged.
 #[derive(Debug, Clone)]
@@ -43,14 +48,32 @@ pub async fn prove(
     own: &[Arc<dyn HealthCheck>],
     patient: &Patient,
 ) -> Result<(), String> {
-    // Made by the first check that needs it: it reads every certificate that the device trusts.
-    let client: LazyClient = LazyLock::new(http::client);
+    let tools = Tools {
+        http: LazyLock::new(http::client),
+        systemctl: Systemctl::default(),
+    };
+    prove_with(&tools, policy, own, patient).await
+}
+
+/// What probes work with.
+struct Tools {
+    /// Made by the first check that needs it: it reads every certificate that the device trusts.
+    http: LazyClient,
+    systemctl: Systemctl,
+}
+
+async fn prove_with(
+    tools: &Tools,
+    policy: &HealthPolicy,
+    own: &[Arc<dyn HealthCheck>],
+    patient: &Patient,
+) -> Result<(), String> {
     let words: Vec<Mutex<String>> = policy.check.iter().map(|_| Mutex::default()).collect();
     let checks = policy
         .check
         .iter()
         .zip(&words)
-        .map(|(check, words)| pass(check, patient, &client, words));
+        .map(|(check, words)| pass(check, patient, tools, words));
     let healthy = async {
         let settled = async {
             sleep(policy.settle()).await;
@@ -86,13 +109,14 @@ async fn ended(service: Option<watch::Receiver<Status>>) -> String {
 async fn pass(
     check: &Check,
     patient: &Patient,
-    client: &LazyClient,
+    tools: &Tools,
     words: &Mutex<String>,
 ) -> Result<(), String> {
     let probe = check.probe()?;
+    let grace_ends = Instant::now() + check.grace();
     let (mut failures, mut successes) = (0, 0);
     loop {
-        let tried = timeout(check.timeout(), probe_once(&probe, patient, client)).await;
+        let tried = timeout(check.timeout(), probe_once(&probe, patient, tools)).await;
         let result = tried.unwrap_or_else(|_| {
             Err(format!(
                 "{} took longer than {:?}",
@@ -107,7 +131,9 @@ async fn pass(
                 words.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
             Err(why) => {
-                failures += 1;
+                if Instant::now() >= grace_ends {
+                    failures += 1;
+                }
                 successes = 0;
                 tracing::debug!("{why}");
                 if check.retries.is_some_and(|retries| failures > retries) {
@@ -123,15 +149,16 @@ async fn pass(
     }
 }
 
-async fn probe_once(probe: &Probe, patient: &Patient, client: &LazyClient) -> Result<(), String> {
+async fn probe_once(probe: &Probe, patient: &Patient, tools: &Tools) -> Result<(), String> {
     match probe {
         Probe::Http {
             url,
             status,
             contains,
         } => {
-            let client = (**client).as_ref().map_err(Clone::clone)?;
-            http::probe(client, url, *status, contains.as_deref(), &patient.version).await
+            let client = (*tools.http).as_ref().map_err(Clone::clone)?;
+            let contains = contains.as_deref();
+            http::probe(client, url, *status, contains, &patient.version).await
         }
         Probe::Command(argv) => command::probe(argv, patient).await,
         Probe::Process => match patient
@@ -143,6 +170,10 @@ async fn probe_once(probe: &Probe, patient: &Patient, client: &LazyClient) -> Re
             Some(Status::Exited(how)) => Err(how),
             Some(Status::Stopped) | None => Err("the service does not run".to_owned()),
         },
+        Probe::Tcp(address) => tcp::connect(address).await.map(|_| ()),
+        Probe::Mqtt(login) => mqtt::probe(login).await,
+        Probe::Unit(unit) => unit::probe(&tools.systemctl, unit).await,
+        Probe::FileAge { path, max_age } => file_age::probe(path, *max_age).await,
     }
 }
 
@@ -151,6 +182,10 @@ fn name(probe: &Probe) -> String {
         Probe::Http { url, .. } => format!("GET {url}"),
         Probe::Command(argv) => format!("`{}`", argv.join(" ")),
         Probe::Process => "the service".to_owned(),
+        Probe::Tcp(address) => format!("connecting to {address}"),
+        Probe::Mqtt(login) => format!("CONNACK of the MQTT broker at {}", login.address),
+        Probe::Unit(unit) => format!("asking systemd for {unit}"),
+        Probe::FileAge { path, .. } => format!("looking at {}", path.display()),
     }
 }
 

@@ -143,3 +143,104 @@ async fn a_service_that_ends_is_not_healthy_and_one_that_settles_is() {
         .unwrap_err();
     assert_eq!(error, "the service exited with status 3");
 }
+
+/// A port that somebody listens on and says nothing.
+async fn silent() -> (tokio::net::TcpListener, String) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+#[tokio::test]
+async fn a_port_is_listened_on_or_not() {
+    let (listener, address) = silent().await;
+    let check = format!("[[health.check]]\nkind = \"tcp\"\naddress = \"{address}\"\nretries = 0\n");
+    judge(&check).await.unwrap();
+    drop(listener);
+    let error = judge(&check).await.unwrap_err();
+    assert!(error.starts_with("connecting to 127.0.0.1:"), "{error}");
+}
+
+#[tokio::test]
+async fn a_broker_that_says_nothing_is_told_from_one_that_answers() {
+    let (_listener, address) = silent().await;
+    let error = judge(&format!(
+        "[[health.check]]\nkind = \"mqtt\"\naddress = \"{address}\"\nretries = 0\ntimeout_sec = 0.2\n"
+    ))
+    .await
+    .unwrap_err();
+    assert_eq!(
+        error,
+        format!("CONNACK of the MQTT broker at {address} took longer than 200ms")
+    );
+}
+
+#[tokio::test]
+async fn a_file_must_be_young() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alive");
+    let check = format!(
+        "[[health.check]]\nkind = \"file_age\"\npath = {path:?}\nmax_age_sec = 600\nretries = 0\n"
+    );
+    let error = judge(&check).await.unwrap_err();
+    assert!(error.contains("No such file"), "{error}");
+    std::fs::write(&path, "").unwrap();
+    judge(&check).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_unit_must_be_active() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let tools = Tools {
+        http: LazyLock::new(http::client),
+        systemctl: Systemctl::at(format!("{}", script(folder.path(), &state).display())),
+    };
+    let policy = policy("[[health.check]]\nkind = \"unit\"\nunit = \"x.service\"\nretries = 0\n");
+    let table = [
+        ("ActiveState=active\nSubState=running\n", None),
+        (
+            "ActiveState=failed\nSubState=failed\nResult=core-dump\n",
+            Some("x.service should be active, but is failed (failed), result core-dump"),
+        ),
+        (
+            "LoadState=not-found\nActiveState=inactive\nSubState=dead\n",
+            Some("x.service should be active, but is not-found"),
+        ),
+    ];
+    for (printed, trouble) in table {
+        std::fs::write(&state, printed).unwrap();
+        let judged = prove_with(&tools, &policy, &[], &patient(None)).await;
+        assert_eq!(judged.err().as_deref(), trouble);
+    }
+}
+
+/// A `systemctl` that prints a file, if it is asked as systemd wants to be.
+fn script(folder: &Path, state: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join("systemctl");
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in 'show --property='*' -- x.service') exec cat {};; esac\nexit 9\n",
+        state.display()
+    );
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_before_the_grace_is_over_do_not_count() {
+    // Nothing is there at first; retries are used up at once after the grace.
+    let check = |grace: &str| {
+        format!(
+            "deadline_sec = 50\n[[health.check]]\nkind = \"process\"\nretries = 1\ninterval_sec = 1\n{grace}"
+        )
+    };
+    let begun = tokio::time::Instant::now();
+    let error = judge(&check("")).await.unwrap_err();
+    assert_eq!(error, "the service does not run");
+    assert_eq!(begun.elapsed().as_secs(), 1);
+    let begun = tokio::time::Instant::now();
+    judge(&check("grace_sec = 9.5")).await.unwrap_err();
+    assert_eq!(begun.elapsed().as_secs(), 11, "two failures from 10 s on");
+}
