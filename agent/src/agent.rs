@@ -146,7 +146,7 @@ impl Agent {
         })
     }
 
-    /// Works until `stop` is over, then stops the service.
+    /// Works until `stop` is over, then stops the service, unless somebody else keeps it running.
     pub async fn run(&self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let work = async {
             let mut backoff = Backoff::new(self.config.retry);
@@ -167,8 +167,10 @@ impl Agent {
             () = outbox::deliver(&self.journal, &self.client, self.config.retry) => {}
             () = self.count_crashes() => {}
         }
-        tracing::info!("the agent stops, and the service with it");
-        self.installer.stop().await?;
+        tracing::info!(
+            "the agent stops, and the service with it, unless somebody else keeps it running"
+        );
+        self.installer.leave().await?;
         Ok(())
     }
 

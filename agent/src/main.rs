@@ -32,7 +32,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Works until it is stopped by SIGTERM or Ctrl-C; then stops the service, too.
+    /// Works until it is stopped by SIGTERM or Ctrl-C; then stops the service that it keeps running, too.
     Run,
     /// Checks in once, follows the decision to its end and exits; the service runs on.
     Check,

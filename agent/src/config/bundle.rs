@@ -1,14 +1,11 @@
-//! How `bundle` artifacts are installed, and the program that is kept running from them.
+//! How `bundle` artifacts are installed.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use otter_protocol::Version;
 use serde::Deserialize;
 
-use super::RetryPolicy;
-use super::seconds::Seconds;
+use super::service::ServiceConfig;
 
 /// The `bundle` installer's section.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,7 +25,7 @@ pub struct BundleConfig {
     /// Most files and folders that a bundle may hold.
     #[serde(default = "max_entries")]
     pub max_entries: u64,
-    /// The program that the agent keeps running, where there is one.
+    /// The service that runs from the bundle, where there is one.
     #[serde(default)]
     pub service: Option<ServiceConfig>,
 }
@@ -42,10 +39,6 @@ impl BundleConfig {
         if self.initial.is_some() != self.initial_version.is_some() {
             return Err("`bundle.initial` and `bundle.initial_version` go together".to_owned());
         }
-        let service = self.service.as_ref();
-        if service.is_some_and(|service| service.command.first().is_none_or(String::is_empty)) {
-            return Err("`bundle.service.command` needs a program to run".to_owned());
-        }
         Ok(())
     }
 }
@@ -56,48 +49,4 @@ fn max_unpacked_bytes() -> u64 {
 
 fn max_entries() -> u64 {
     100_000
-}
-
-/// A program that the agent keeps running.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceConfig {
-    /// Program and arguments, run in the version's folder; a relative path with a `/` is looked for there.
-    pub command: Vec<String>,
-    /// More environment variables.
-    #[serde(default)]
-    pub env: BTreeMap<String, String>,
-    #[serde(default = "stop_grace")]
-    stop_grace_sec: Seconds,
-    #[serde(default = "restart_min")]
-    restart_min_sec: Seconds,
-    #[serde(default = "restart_max")]
-    restart_max_sec: Seconds,
-}
-
-fn stop_grace() -> Seconds {
-    Seconds::of(10)
-}
-
-fn restart_min() -> Seconds {
-    Seconds::of(1)
-}
-
-fn restart_max() -> Seconds {
-    Seconds::of(60)
-}
-
-impl ServiceConfig {
-    /// Returns how long the service may take to stop before it is killed.
-    pub fn stop_grace(&self) -> Duration {
-        self.stop_grace_sec.get()
-    }
-
-    /// Returns the times between restarts of a service that keeps dying.
-    pub fn restarts(&self) -> RetryPolicy {
-        RetryPolicy {
-            base_sec: self.restart_min_sec,
-            max_sec: self.restart_max_sec,
-        }
-    }
 }

@@ -222,12 +222,13 @@ impl Check {
         self.password_file.iter_mut().chain(&mut self.path)
     }
 
-    /// Tells what is wrong with it; `has_service` says whether there is a service to look at.
-    pub(super) fn validate(&self, has_service: bool, deadline: Duration) -> Result<(), String> {
+    /// Tells what is wrong with it; `is_watched` says whether there is a service to look at.
+    pub(super) fn validate(&self, is_watched: bool, deadline: Duration) -> Result<(), String> {
         match self.probe()? {
-            Probe::Process if !has_service => {
-                Err("`process` needs a `[bundle.service]` to look at".to_owned())
-            }
+            Probe::Process if !is_watched => Err(
+                "`process` needs a `[bundle.service]` to look at, one with `command` or `unit`"
+                    .to_owned(),
+            ),
             _ if self.successes == 0 => Err("`successes` must be 1 or more".to_owned()),
             _ if self.grace() >= deadline => {
                 Err("`grace_sec` must be less than `health.deadline_sec`".to_owned())

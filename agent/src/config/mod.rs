@@ -12,6 +12,7 @@ mod money;
 mod policy;
 mod restart;
 mod seconds;
+mod service;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -23,7 +24,7 @@ use serde::Deserialize;
 use url::Url;
 
 pub use backup::BackupConfig;
-pub use bundle::{BundleConfig, ServiceConfig};
+pub use bundle::BundleConfig;
 pub use check::{Check, MqttLogin, Probe};
 pub use firmware::FirmwareConfig;
 pub use health::HealthPolicy;
@@ -34,6 +35,7 @@ pub use money::Money;
 pub use policy::{PolicyConfig, SolarConfig};
 pub use restart::RestartConfig;
 use seconds::Seconds;
+pub use service::{ServiceConfig, ServiceKind};
 
 /// Most keys of metadata beside those of links: the server takes 64.
 const MOST_METADATA: usize = 60;
@@ -316,7 +318,7 @@ impl Config {
         }
     }
 
-    /// Returns the service that the agent itself keeps running, where there is one.
+    /// Returns the service that goes with the software, where there is one.
     pub fn service(&self) -> Option<&ServiceConfig> {
         self.bundle.as_ref()?.service.as_ref()
     }
@@ -361,9 +363,10 @@ impl Config {
         if self.health.settle() >= self.health.deadline() {
             return Err("`health.settle_sec` must be less than `health.deadline_sec`".to_owned());
         }
+        let is_watched = self.service().is_some_and(ServiceConfig::is_watched);
         for (place, check) in self.health.check.iter().enumerate() {
             check
-                .validate(self.service().is_some(), self.health.deadline())
+                .validate(is_watched, self.health.deadline())
                 .map_err(|reason| format!("`[[health.check]]` number {}: {reason}", place + 1))?;
         }
         Ok(())

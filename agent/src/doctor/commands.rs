@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use super::{Finding, programs};
-use crate::config::{Config, Probe, Software};
+use crate::config::{Config, Probe, ServiceConfig, ServiceKind, Software};
 use crate::install::Installer;
 use crate::journal::Record;
 
@@ -28,12 +28,8 @@ pub(super) fn examine(
         Some(programs::examine(about, key, argv, &place))
     };
     let mut findings = Vec::new();
-    if let Some(service) = config.service() {
-        findings.extend(in_version(
-            "service",
-            "bundle.service.command",
-            &service.command,
-        ));
+    for (key, argv) in config.service().map(service_programs).unwrap_or_default() {
+        findings.extend(in_version("service", key, &argv));
     }
     for (number, check) in config.health.check.iter().enumerate() {
         if let Ok(Probe::Command(argv)) = check.probe() {
@@ -55,6 +51,20 @@ pub(super) fn examine(
     }
     findings.extend(watchdog(Path::new(WATCHDOG)));
     findings
+}
+
+/// Returns the programs that a service needs, with the keys that name them.
+fn service_programs(service: &ServiceConfig) -> Vec<(&'static str, Vec<String>)> {
+    match service.kind.clone() {
+        ServiceKind::Command(argv) => vec![("bundle.service.command", argv)],
+        ServiceKind::Unit { .. } => {
+            vec![("bundle.service.unit", vec!["systemctl".to_owned()])]
+        }
+        ServiceKind::Commands { start, stop, .. } => vec![
+            ("bundle.service.start", start),
+            ("bundle.service.stop", stop),
+        ],
+    }
 }
 
 /// Returns where a command's program is looked for; `None` for one of a version that isn't there yet.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use otter_protocol::ArtifactKind;
@@ -20,7 +21,7 @@ use crate::config::{Config, Software};
 use crate::disk::Disk;
 use crate::doctor::Finding;
 use crate::journal::{Installed, Signed};
-use crate::service::{ServiceFiles, Status, Supervisor, Trial};
+use crate::service::{self, Service, ServiceFiles, Status, Trial};
 use bundle::BundleInstaller;
 use firmware::FirmwareInstaller;
 use image::ImageInstaller;
@@ -66,6 +67,9 @@ pub enum Started {
     /// It runs once the device is restarted; this is what the boot loader is to be told.
     ByRestart(Option<&'static str>),
 }
+
+/// How long a call of an installer may work without a sign, unless it says otherwise.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Installs artifacts of one kind.
 ///
@@ -130,6 +134,16 @@ pub trait Installer: Send + Sync + std::fmt::Debug {
     /// Removes every version but these, and whatever was left half done.
     async fn clean(&self, keep: &[Installed]) -> Result<(), InstallError>;
 
+    /// Ends what doesn't outlive the agent, which stops in order; everything that runs by default.
+    async fn leave(&self) -> Result<(), InstallError> {
+        self.stop().await
+    }
+
+    /// Returns how long one call may work without touching the agent's disk before that means that it hangs.
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+
     /// Returns a watch on the service that the installer keeps running, where there is one.
     fn service(&self) -> Option<watch::Receiver<Status>> {
         None
@@ -150,9 +164,9 @@ pub(crate) fn configured(
     disk: &Arc<dyn Disk>,
 ) -> anyhow::Result<Arc<dyn Installer>> {
     let files = ServiceFiles::new(&config.state_dir);
-    let service = config.service().cloned();
-    let supervisor = service.map(|service| Supervisor::begin(service, files));
-    let installer = with(config, disk, supervisor.transpose()?);
+    let service = config.service();
+    let service = service.map(|config| service::configured(config, files));
+    let installer = with(config, disk, service.transpose()?);
     installer.ok_or_else(|| {
         anyhow::anyhow!(
             "the configuration says nothing of what is installed: add `[bundle]`, `[image]`, `[firmware]` or `[module]`, \
@@ -161,11 +175,12 @@ pub(crate) fn configured(
     })
 }
 
-/// Makes the installer that a configuration asks for; without a supervisor it leaves the service alone.
+/// Makes the installer that a configuration asks for, with what starts and stops its service; without that it leaves the
+/// service alone.
 pub(crate) fn with(
     config: &Config,
     disk: &Arc<dyn Disk>,
-    supervisor: Option<Supervisor>,
+    service: Option<Box<dyn Service>>,
 ) -> Option<Arc<dyn Installer>> {
     let env = BTreeMap::from([
         ("OTTER_DEVICE_ID".to_owned(), config.device_id.to_string()),
@@ -175,7 +190,7 @@ pub(crate) fn with(
     Some(match config.software()? {
         Software::Bundle(bundle) => {
             let keeps = config.keeps_downloads();
-            Arc::new(BundleInstaller::new(disk, bundle, keeps, supervisor, env))
+            Arc::new(BundleInstaller::new(disk, bundle, keeps, service, env))
         }
         Software::Image(image) => Arc::new(ImageInstaller::new(disk, image, state)),
         Software::Firmware(firmware) => {

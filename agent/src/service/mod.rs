@@ -1,22 +1,84 @@
-//! The program that the agent keeps running: one at a time, in a process group of its own.
+//! The service: the program that the agent keeps running, or one that systemd or somebody else keeps running for it.
 //!
-//! The service outlives an agent that is killed, so that an agent's end is no outage. What keeps it single is a lock
+//! The agent's own runs one at a time, in a process group of its own. It outlives an agent that is killed, so that an agent's end is no outage. What keeps it single is a lock
 //! that the service itself holds: its standard input is the locked file `service.lock`, which the system unlocks when
 //! the last process of the service is gone. The next agent finds it by that file, and takes it over where it is just
 //! what should be running.
 
+mod commands;
 mod log;
 mod process;
 pub(crate) mod slot;
+mod supervised;
 mod supervisor;
+mod unit;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
 use otter_protocol::{Sha256Digest, Version};
+use tokio::sync::watch;
+
+use crate::config::{ServiceConfig, ServiceKind};
+use crate::systemctl::Systemctl;
 
 pub(crate) use log::last_line;
 pub use supervisor::{Status, Supervisor, Trial};
+
+/// A version that runs, or is to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Which.
+    pub version: Version,
+    /// Where it is.
+    pub folder: PathBuf,
+    /// What it is told, where it can be told anything.
+    pub env: BTreeMap<String, String>,
+}
+
+/// A service, whoever keeps it running.
+#[async_trait]
+pub trait Service: Send + Sync + fmt::Debug {
+    /// Starts a version in place of whatever runs; what already runs just so is left alone.
+    async fn start(&self, run: Run, trial: Trial) -> io::Result<()>;
+
+    /// Keeps what was on trial running from now on.
+    fn trust(&self);
+
+    /// Stops the service, and returns when it has; `run` is what was started last, as far as the disk tells.
+    async fn stop(&self, run: Option<Run>) -> io::Result<()>;
+
+    /// Tells whether it runs on when the agent stops.
+    fn outlives_agent(&self) -> bool;
+
+    /// Returns a watch on whether the service runs, where that can be seen.
+    fn status(&self) -> Option<watch::Receiver<Status>>;
+}
+
+/// Makes the service that a configuration asks for; one of the agent's own begins to be supervised.
+pub fn configured(config: &ServiceConfig, files: ServiceFiles) -> io::Result<Box<dyn Service>> {
+    Ok(match config.kind.clone() {
+        ServiceKind::Command(command) => {
+            let service = supervised::Supervised::begin(command, config.clone(), files)?;
+            Box::new(service)
+        }
+        ServiceKind::Unit { name, timeout } => {
+            Box::new(unit::Unit::new(name, timeout, Systemctl::default()))
+        }
+        ServiceKind::Commands {
+            start,
+            stop,
+            timeout,
+        } => Box::new(commands::Commands {
+            start,
+            stop,
+            timeout,
+        }),
+    })
+}
 
 /// How a service is started, whichever version it is.
 #[derive(Debug, Clone)]

@@ -22,7 +22,7 @@ pub enum Status {
     Stopped,
     /// It does.
     Running {
-        /// Its process.
+        /// Its process; 0 where it has none of its own.
         pid: i32,
     },
     /// It ended by itself; the text says how.

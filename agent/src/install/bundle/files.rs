@@ -7,6 +7,7 @@ use std::sync::Arc;
 use otter_protocol::{Sha256Digest, Version};
 
 use super::super::InstallError;
+use super::name::{folder_name, from_name};
 use super::reuse;
 use super::unpack::{Limits, unpack};
 use crate::disk::{self, Disk, Kind, PUBLIC};
@@ -17,8 +18,6 @@ const CURRENT: &str = "current";
 const STAGING: &str = ".staging-";
 /// Names the folder that a version was unpacked to while it came.
 const READY: &str = ".ready-";
-/// Longest version in a folder's name, in characters.
-pub(super) const LONGEST_NAME: usize = 64;
 
 /// The root folder and what is in it.
 #[derive(Debug, Clone)]
@@ -226,34 +225,5 @@ impl Files {
             Ok(())
         };
         self.disk("old versions can't be removed", cleaned())
-    }
-}
-
-/// Returns the folder's name for a version: `7-1.1.0`.
-pub(super) fn folder_name(release_counter: u64, version: &Version) -> String {
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '_') {
-            c
-        } else {
-            '_'
-        }
-    };
-    let version: String = version
-        .as_str()
-        .chars()
-        .take(LONGEST_NAME)
-        .map(plain)
-        .collect();
-    format!("{release_counter}-{version}")
-}
-
-/// Reads a folder's name, as far as it tells.
-pub(super) fn from_name(name: &str) -> Installed {
-    let (counter, version) = name.split_once('-').unwrap_or(("0", name));
-    let version = version.split('~').next().unwrap_or(version);
-    Installed {
-        version: version.into(),
-        release_counter: counter.parse().unwrap_or(0),
-        name: name.to_owned(),
     }
 }

@@ -4,12 +4,14 @@ mod examine;
 mod extension;
 mod files;
 mod intake;
+mod name;
 mod reuse;
 mod unpack;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use otter_protocol::{ArtifactKind, Version};
@@ -20,7 +22,7 @@ use crate::config::{BundleConfig, ServiceConfig};
 use crate::disk::Disk;
 use crate::doctor::Finding;
 use crate::journal::{Installed, Signed};
-use crate::service::{Launch, Status, Supervisor, Trial};
+use crate::service::{Run, Service, Status, Trial};
 
 use files::Files;
 use intake::BundleIntake;
@@ -33,8 +35,9 @@ pub struct BundleInstaller {
     initial: Option<(PathBuf, Version)>,
     /// Whether downloads are kept until they are unpacked.
     keeps_downloads: bool,
-    service: Option<(ServiceConfig, Supervisor)>,
+    service: Option<Box<dyn Service>>,
     env: BTreeMap<String, String>,
+    patience: Duration,
 }
 
 impl BundleInstaller {
@@ -43,9 +46,15 @@ impl BundleInstaller {
         disk: Arc<dyn Disk>,
         config: &BundleConfig,
         keeps_downloads: bool,
-        service: Option<Supervisor>,
-        env: BTreeMap<String, String>,
+        service: Option<Box<dyn Service>>,
+        mut env: BTreeMap<String, String>,
     ) -> Self {
+        let configured = config.service.as_ref();
+        env.extend(
+            configured
+                .map(|service| service.env.clone())
+                .unwrap_or_default(),
+        );
         Self {
             files: Files {
                 disk,
@@ -57,9 +66,34 @@ impl BundleInstaller {
             },
             keeps_downloads,
             initial: config.initial.clone().zip(config.initial_version.clone()),
-            service: config.service.clone().zip(service),
+            service,
             env,
+            patience: configured.map_or(Duration::ZERO, ServiceConfig::patience),
         }
+    }
+
+    fn run(&self, version: &Installed) -> Run {
+        Run {
+            version: version.version.clone(),
+            folder: self.folder(version),
+            env: self.env.clone(),
+        }
+    }
+
+    /// Points `current` elsewhere. What runs from it is stopped before, whoever started it: then what runs after is what it
+    /// leads to.
+    async fn switch(&self, version: Option<&Installed>) -> Result<(), InstallError> {
+        let name = version.map(|version| version.name.clone());
+        let is_there = self.on_disk(move |files| {
+            let current = files.current()?;
+            Ok(current.map(|current| current.name) == name)
+        });
+        if !is_there.await? {
+            self.stop().await?;
+        }
+        let version = version.cloned();
+        self.on_disk(move |files| files.switch(version.as_ref()))
+            .await
     }
 
     /// Runs what keeps the disk busy where it holds up nothing else.
@@ -130,11 +164,20 @@ impl Installer for BundleInstaller {
     }
 
     async fn stop(&self) -> Result<(), InstallError> {
-        let Some((_, supervisor)) = &self.service else {
+        let Some(service) = &self.service else {
             return Ok(());
         };
-        supervisor
-            .stop()
+        let run = match self.on_disk(|files| files.current()).await {
+            Ok(current) => current.map(|version| self.run(&version)),
+            // The agent knows its own process without the disk.
+            Err(error) if !service.outlives_agent() => {
+                tracing::warn!("{error}");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        service
+            .stop(run)
             .await
             .map_err(|cause| InstallError::Service {
                 what: "stopped",
@@ -142,26 +185,23 @@ impl Installer for BundleInstaller {
             })
     }
 
+    async fn leave(&self) -> Result<(), InstallError> {
+        match &self.service {
+            Some(service) if service.outlives_agent() => Ok(()),
+            _ => self.stop().await,
+        }
+    }
+
     async fn apply(&self, version: &Installed) -> Result<(), InstallError> {
-        let version = version.clone();
-        self.on_disk(move |files| files.switch(Some(&version)))
-            .await
+        self.switch(Some(version)).await
     }
 
     async fn start(&self, version: &Installed, trial: Trial) -> Result<Started, InstallError> {
-        let Some((config, supervisor)) = &self.service else {
+        let Some(service) = &self.service else {
             return Ok(Started::Running);
         };
-        let mut env = self.env.clone();
-        env.extend(config.env.clone());
-        let launch = Launch::new(
-            &config.command,
-            &self.folder(version),
-            &version.version,
-            &env,
-        );
-        supervisor
-            .start(launch, trial)
+        service
+            .start(self.run(version), trial)
             .await
             .map(|()| Started::Running)
             .map_err(|cause| InstallError::Service {
@@ -171,8 +211,8 @@ impl Installer for BundleInstaller {
     }
 
     async fn commit(&self, _: &Installed) -> Result<(), InstallError> {
-        if let Some((_, supervisor)) = &self.service {
-            supervisor.trust();
+        if let Some(service) = &self.service {
+            service.trust();
         }
         Ok(())
     }
@@ -182,8 +222,7 @@ impl Installer for BundleInstaller {
         _: Option<&Installed>,
         old: Option<&Installed>,
     ) -> Result<(), InstallError> {
-        let old = old.cloned();
-        self.on_disk(move |files| files.switch(old.as_ref())).await
+        self.switch(old).await
     }
 
     async fn clean(&self, keep: &[Installed]) -> Result<(), InstallError> {
@@ -192,9 +231,11 @@ impl Installer for BundleInstaller {
     }
 
     fn service(&self) -> Option<watch::Receiver<Status>> {
-        self.service
-            .as_ref()
-            .map(|(_, supervisor)| supervisor.status())
+        self.service.as_ref()?.status()
+    }
+
+    fn patience(&self) -> Duration {
+        super::PATIENCE.saturating_add(self.patience)
     }
 
     fn folder(&self, version: &Installed) -> PathBuf {

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
 
-use super::files::{LONGEST_NAME, folder_name, from_name};
+use super::name::{folder_name, from_name};
 use super::*;
 use crate::disk::{Kind, RealDisk, SimulatedDisk};
 use crate::testing;
@@ -365,7 +365,7 @@ fn names_of_folders_are_tame_and_tell_what_they_hold() {
     for (version, name) in table {
         assert_eq!(folder_name(7, &version.into()), name);
     }
-    assert!(folder_name(7, &"x".repeat(500).into()).len() <= LONGEST_NAME + 2);
+    assert!(folder_name(7, &"x".repeat(500).into()).len() <= name::LONGEST_NAME + 2);
     let read = from_name("7-1.2.0-rc.1~2");
     assert_eq!(
         (read.version.as_str(), read.release_counter),
