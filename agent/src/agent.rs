@@ -16,12 +16,15 @@ use crate::history::History;
 use crate::identity::Identity;
 use crate::install::{self, Downloads, Installer};
 use crate::journal::{Installed, Journal, Record, Step};
+use crate::life::{BeatingDisk, Feeder, Heart, Signs, Watchdog};
 use crate::machine::{Held, Machine, ThisMachine};
 use crate::net::backoff::Backoff;
 use crate::net::transport::Transport;
 use crate::net::{Client, links};
+use crate::observer::{Observer, Observers};
 use crate::policy::{Senses, interval};
 use crate::service::Trial;
+use crate::states::Patience;
 use crate::{clock, outbox, states};
 
 /// How often the agent may be started anew while a new version is, before that is the version's fault.
@@ -45,6 +48,10 @@ pub struct Agent {
     pub(crate) checks: Vec<Arc<dyn HealthCheck>>,
     pub(crate) next_check_in: NextCheckIn,
     pub(crate) senses: Senses,
+    pub(crate) heart: Heart,
+    pub(crate) observers: Observers,
+    /// Until `run` takes them.
+    watchdogs: Mutex<Vec<Box<dyn Watchdog>>>,
     _held: Held,
 }
 
@@ -61,6 +68,10 @@ pub struct Parts {
     pub installer: Option<Arc<dyn Installer>>,
     /// What must hold for a new version to stay, beside the configuration's checks.
     pub checks: Vec<Arc<dyn HealthCheck>>,
+    /// Who wants to know how the agent gets on.
+    pub observer: Option<Arc<dyn Observer>>,
+    /// How the agent shows that it lives.
+    pub signs: Signs,
 }
 
 impl Parts {
@@ -69,10 +80,12 @@ impl Parts {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         Ok(Self {
             transport: links::configured(config, &disk)?,
+            signs: Signs::of_this_machine(config, &disk),
             disk,
             machine: Arc::new(ThisMachine::new(config.restart.clone())),
             installer: None,
             checks: Vec::new(),
+            observer: None,
         })
     }
 }
@@ -121,9 +134,11 @@ impl Agent {
                 .token()
                 .context("the device's token can't be read")?,
         );
+        let heart = Heart::default();
+        let working: Arc<dyn Disk> = Arc::new(BeatingDisk::new(disk.clone(), heart.clone()));
         let installer = match parts.installer {
             Some(installer) => installer,
-            None => install::configured(&config, &disk)?,
+            None => install::configured(&config, &working)?,
         };
         let checked_in_at = journal.record().checked_in_at;
         let wait = interval::wait(checked_in_at, clock::now(), config.check_in.min_interval());
@@ -134,12 +149,15 @@ impl Agent {
             identity,
             client: Arc::new(client),
             installer,
-            downloads: Downloads::new(disk.clone(), &state),
-            backups: Backups::new(disk.clone(), &state, &config.backup),
+            downloads: Downloads::new(working.clone(), &state),
+            backups: Backups::new(working, &state, &config.backup),
             machine: parts.machine,
             checks: parts.checks,
             next_check_in: NextCheckIn(Mutex::new(first)),
             senses: Senses::new(disk.clone(), &config.policy),
+            heart,
+            observers: Observers::new(parts.signs.observers.into_iter().chain(parts.observer)),
+            watchdogs: Mutex::new(parts.signs.watchdogs),
             config,
             disk,
             _held: held,
@@ -148,6 +166,7 @@ impl Agent {
 
     /// Works until `stop` is over, then stops the service, unless somebody else keeps it running.
     pub async fn run(&self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let patience = Patience::of(self);
         let work = async {
             let mut backoff = Backoff::new(self.config.retry);
             while let Err(error) = self.boot().await {
@@ -155,12 +174,21 @@ impl Agent {
                 tracing::error!(
                     "the agent can't begin: {error:#}; it is tried again in {wait:.1?}"
                 );
-                tokio::time::sleep(wait).await;
+                self.heart.sleep(wait).await;
             }
+            self.observers.booted();
             loop {
                 self.step_or_wait(&mut backoff).await;
             }
         };
+        self.heart.promise(patience.with_boot());
+        let watchdogs = std::mem::take(
+            &mut *self
+                .watchdogs
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        let feeder = Feeder::begin(watchdogs, &self.heart);
         tokio::select! {
             () = stop => {}
             () = work => {}
@@ -170,8 +198,11 @@ impl Agent {
         tracing::info!(
             "the agent stops, and the service with it, unless somebody else keeps it running"
         );
-        self.installer.leave().await?;
-        Ok(())
+        self.observers.stopping();
+        self.heart.promise(patience.installer);
+        let left = self.installer.leave().await;
+        feeder.end().await;
+        Ok(left?)
     }
 
     /// Asks the server once, follows its decision to the end, or as far as the device's own policy lets it now, and delivers
@@ -197,6 +228,7 @@ impl Agent {
                 }
                 self.step_or_wait(&mut backoff).await;
             }
+            self.observers.at(None);
             if tokio::time::timeout(LAST_DELIVERY, outbox::is_empty(&self.journal))
                 .await
                 .is_err()
@@ -216,6 +248,7 @@ impl Agent {
 
     /// Goes on where the journal says: what should run is started, before anything asks the network.
     pub(crate) async fn boot(&self) -> anyhow::Result<()> {
+        self.heart.promise(Patience::of(self).with_boot());
         self.count_boot();
         // What was begun to be put back is put back whole, before anything that needs it starts.
         self.backups.go_on().await?;
@@ -264,7 +297,7 @@ impl Agent {
             Err(error) => {
                 let wait = backoff.failed(None);
                 tracing::error!("{error:#}; it is tried again in {wait:.1?}");
-                tokio::time::sleep(wait).await;
+                self.heart.sleep(wait).await;
             }
         }
     }

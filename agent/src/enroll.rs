@@ -9,6 +9,7 @@ use otter_protocol::check_in::EnrollReply;
 use crate::agent::Agent;
 use crate::identity::Applicant;
 use crate::net::Token;
+use crate::states::CALLS;
 
 /// What came of asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +78,8 @@ impl Agent {
                     tracing::info!(
                         "an operator has to accept this device's key {fingerprint}; asking again in {retry_after:.1?}"
                     );
-                    tokio::time::sleep(retry_after).await;
+                    self.heart.sleep(retry_after).await;
+                    self.heart.promise(CALLS);
                 }
             }
         }

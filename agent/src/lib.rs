@@ -10,6 +10,7 @@
 //! | `boot` | the boot loader, which is told what to start |
 //! | [`service`], `program`, `systemctl` | the program that is kept running, and those that are run to their end |
 //! | [`health`] | whether a version stays |
+//! | [`life`], [`observer`] | signs that the agent lives, and who wants to know how it gets on |
 //! | [`net`], `outbox`, [`enroll`] | the server: calls, downloads, reports, enrollment |
 //! | `trust`, [`trust_store`], [`identity`] | whom the device trusts, and who it is |
 //! | [`disk`], [`machine`] | everything that is done to disk, and to the machine |
@@ -33,10 +34,12 @@ pub mod history;
 pub mod identity;
 pub mod install;
 pub mod journal;
+pub mod life;
 mod lock;
 pub mod logging;
 pub mod machine;
 pub mod net;
+pub mod observer;
 mod outbox;
 pub mod policy;
 mod program;

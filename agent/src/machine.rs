@@ -8,9 +8,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::process::Command;
 
 use crate::config::RestartConfig;
+use crate::life;
 use crate::lock::StateLock;
 
 /// What the kernel calls this run of itself: random(4).
@@ -59,7 +59,7 @@ impl Machine for ThisMachine {
         let Some((program, arguments)) = self.restart.command.split_first() else {
             return Err(io::Error::other("`restart.command` names no program"));
         };
-        let mut child = Command::new(program)
+        let mut child = life::command(program)
             .args(arguments)
             .args(argument)
             .stdin(Stdio::null())

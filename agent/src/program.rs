@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
 
 use crate::service::{Launch, last_line};
 
@@ -60,7 +59,7 @@ pub(crate) async fn run_on(launch: &Launch, input: Stdio) -> io::Result<Outcome>
         .argv
         .split_first()
         .ok_or_else(|| io::Error::other("there is no program to run"))?;
-    let mut child = Command::new(program)
+    let mut child = crate::life::command(program)
         .args(arguments)
         .current_dir(&launch.folder)
         .envs(&launch.env)

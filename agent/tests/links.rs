@@ -222,9 +222,7 @@ async fn behind_a_proxy(configure: impl FnOnce(&mut Device, &str)) {
     let server = Server::start().await;
     let proxy = Network::start(&server.address, |_| Mischief::None).await;
     let mut device = Device::new(&server.at(NAME));
-    device
-        .env
-        .push(("NO_PROXY", "elsewhere.otter.invalid".to_owned()));
+    device.env("NO_PROXY", "elsewhere.otter.invalid");
     configure(&mut device, &proxy.address);
     let mut publisher = Publisher::new();
     let release = publisher.release("1.1.0", &device.tree("1.1.0", false));
@@ -249,7 +247,7 @@ async fn a_proxy_of_the_configuration_is_used() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_of_the_environment_is_used() {
     behind_a_proxy(|device, proxy| {
-        device.env.push(("HTTP_PROXY", proxy.to_owned()));
+        device.env("HTTP_PROXY", proxy);
     })
     .await;
 }
@@ -260,12 +258,12 @@ async fn what_needs_no_proxy_gets_none() {
         let server = Server::start().await;
         let proxy = Network::start(&server.address, |_| Mischief::None).await;
         let mut device = Device::new(&server);
-        device.env.push(("NO_PROXY", "127.0.0.1".to_owned()));
+        device.env("NO_PROXY", "127.0.0.1");
         if is_configured {
             let address = &proxy.address;
             device.edit("state_dir", &format!("proxy = \"{address}\"\nstate_dir"));
         } else {
-            device.env.push(("HTTP_PROXY", proxy.address.clone()));
+            device.env("HTTP_PROXY", &proxy.address);
         }
         device.start();
         let checks_in = || (!server.fleet().check_ins.is_empty()).then_some(());

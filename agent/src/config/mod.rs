@@ -6,6 +6,7 @@ mod check;
 mod firmware;
 mod health;
 mod image;
+mod life;
 mod link;
 mod module;
 mod money;
@@ -29,6 +30,7 @@ pub use check::{Check, MqttLogin, Probe};
 pub use firmware::FirmwareConfig;
 pub use health::HealthPolicy;
 pub use image::{BootConfig, ImageConfig, SlotConfig};
+pub use life::{IdleLed, LedConfig, WatchdogConfig};
 pub use link::{LinkConfig, LinkKind, MeteredPolicy};
 pub use module::{ModuleConfig, Verb};
 pub use money::Money;
@@ -106,6 +108,12 @@ pub struct Config {
     /// What must hold for an update to begin.
     #[serde(default)]
     pub policy: PolicyConfig,
+    /// The machine's own watchdog, where the agent is to feed it.
+    #[serde(default)]
+    pub watchdog: Option<WatchdogConfig>,
+    /// The lamp that shows what the agent does, where there is one.
+    #[serde(default)]
+    pub led: Option<LedConfig>,
 }
 
 /// What the device installs: one kind of artifact.
@@ -334,6 +342,11 @@ impl Config {
             .chain(&mut self.backup.paths)
             .chain(self.policy.paths())
             .chain(self.health.check.iter_mut().flat_map(Check::paths))
+            .chain(
+                self.watchdog
+                    .iter_mut()
+                    .map(|watchdog| &mut watchdog.device),
+            )
     }
 
     fn check(&self) -> Result<(), String> {
@@ -363,6 +376,10 @@ impl Config {
         if self.health.settle() >= self.health.deadline() {
             return Err("`health.settle_sec` must be less than `health.deadline_sec`".to_owned());
         }
+        self.watchdog
+            .as_ref()
+            .map_or(Ok(()), WatchdogConfig::check)?;
+        self.led.as_ref().map_or(Ok(()), LedConfig::check)?;
         let is_watched = self.service().is_some_and(ServiceConfig::is_watched);
         for (place, check) in self.health.check.iter().enumerate() {
             check

@@ -268,3 +268,24 @@ fn checks_have_the_keys_of_their_kind_and_no_others() {
         assert!(error.contains(words), "{error}");
     }
 }
+
+#[test]
+fn signs_of_life_are_checked() {
+    let text = format!("{SMALL}[watchdog]\ndevice = '/dev/watchdog'\n[led]\nname = 'ACT'\n");
+    let config = Config::parse(&text, Path::new("/etc")).unwrap();
+    assert_eq!(config.watchdog.unwrap().interval(), Duration::from_secs(5));
+    assert_eq!(config.led.unwrap().idle, IdleLed::Steady);
+    let bad = [
+        (
+            "[watchdog]\ndevice = 'x'\ninterval_sec = 0\n",
+            "more than 0",
+        ),
+        ("[led]\nname = '../x'\n", "/sys/class/leds"),
+        ("[led]\nname = '..'\n", "/sys/class/leds"),
+        ("[led]\nname = ''\n", "/sys/class/leds"),
+    ];
+    for (section, words) in bad {
+        let error = refusal(&format!("{SMALL}{section}"));
+        assert!(error.contains(words), "{error}");
+    }
+}

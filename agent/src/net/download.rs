@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use otter_trust::TrustError;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::links::Fare;
@@ -15,6 +15,7 @@ use super::{Client, NetError, Wanted};
 use crate::config::RetryPolicy;
 use crate::install::{InstallError, Intake};
 use crate::journal::Signed;
+use crate::life::Heart;
 
 /// How often a download may begin again from nothing before that is called the server's fault.
 const MOST_RESTARTS: u32 = 3;
@@ -67,12 +68,14 @@ pub struct Download<'a> {
     pub retry: RetryPolicy,
     /// Most bytes that are taken in a second, on average.
     pub max_bytes_per_sec: Option<NonZeroU64>,
+    /// Beats while a download waits.
+    pub heart: &'a Heart,
 }
 
 /// What a download says of itself while it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard<'a> {
-    /// So many bytes are there.
+    /// So many bytes are there: said with each try, and with each piece.
     Bytes(u64),
     /// What is missing comes over a metered link.
     Fare(&'a Fare),
@@ -103,6 +106,7 @@ impl Download<'_> {
             .map(|most| Pace::new(most, Instant::now()));
         loop {
             let before = intake.taken();
+            progress(Heard::Bytes(before));
             let result = self
                 .fetch(client, intake, pace.as_mut(), &mut progress)
                 .await;
@@ -126,7 +130,7 @@ impl Download<'_> {
                     if let NetError::NoLink(why) = &error {
                         progress(Heard::Waits(why));
                     }
-                    sleep(wait).await;
+                    self.heart.sleep(wait).await;
                 }
                 Ok(Some(Cut::Again)) => {
                     restarts += 1;
@@ -201,7 +205,7 @@ impl Download<'_> {
             progress(Heard::Bytes(intake.taken()));
             if let Some(pace) = &mut pace {
                 let taken = intake.taken().saturating_sub(before);
-                sleep(pace.take(taken, Instant::now())).await;
+                self.heart.sleep(pace.take(taken, Instant::now())).await;
             }
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, getpgid, kill_process_group, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use super::log::Log;
 use super::{FINGERPRINT, Launch, ServiceFiles, slot};
@@ -43,7 +43,7 @@ impl Process {
             .split_first()
             .ok_or_else(|| io::Error::other("there is no program to run"))?;
         let fingerprint = launch.fingerprint();
-        let child = Command::new(program)
+        let child = crate::life::command(program)
             .args(arguments)
             .current_dir(&launch.folder)
             .envs(&launch.env)

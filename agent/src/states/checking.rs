@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-use super::Next;
+use super::{CALLS, Next};
 use crate::agent::Agent;
 use crate::journal::{Attempt, Signed, Step};
 use crate::net::backoff::Backoff;
@@ -27,13 +27,14 @@ pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<N
 async fn judge(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
     let mut backoff = Backoff::new(agent.config.retry);
     let artifact = loop {
+        agent.heart.promise(CALLS);
         match agent.judge(&attempt.offer).await {
             Ok(artifact) => break artifact,
             Err(Distrust::Refused(message)) => return Ok(Next::Fail(message)),
             Err(Distrust::Later { error, retry_after }) => {
                 let wait = backoff.failed(retry_after);
                 tracing::warn!("{error:#}; it is tried again in {wait:.1?}");
-                tokio::time::sleep(wait).await;
+                agent.heart.sleep(wait).await;
             }
         }
     };

@@ -15,6 +15,8 @@ use crate::net::download::{Download, Heard};
 
 /// Shortest time between two reports of progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// How long it may take to connect, and to write a piece down.
+const TRY: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
     let Some(signed) = &attempt.signed else {
@@ -38,10 +40,19 @@ pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<N
         url: &attempt.offer.artifact.url,
         retry: agent.config.retry,
         max_bytes_per_sec: agent.config.download.max_bytes_per_sec,
+        heart: &agent.heart,
     };
     let mut progress = Progress::new(&agent.journal, signed.length);
+    let patience = agent.config.download.stall_timeout() + TRY;
+    let heard = |heard: Heard<'_>| {
+        agent.heart.promise(patience);
+        if let Heard::Bytes(bytes) = heard {
+            agent.observers.bytes_taken(bytes, signed.length);
+        }
+        progress.heard(heard);
+    };
     let downloaded = tokio::select! {
-        result = download.run(&agent.client, intake.as_mut(), |heard| progress.heard(heard)) => result,
+        result = download.run(&agent.client, intake.as_mut(), heard) => result,
         reason = agent.cancelled(attempt) => return Ok(Next::Cancel(reason)),
         () = forbidden(agent, attempt) => return Ok(Next::Wait),
     };

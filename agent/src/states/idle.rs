@@ -6,6 +6,7 @@ use anyhow::Context;
 use otter_protocol::check_in::{CheckIn, CheckInReply, Instruction, Offer};
 use otter_protocol::device::Conditions;
 
+use super::CALLS;
 use crate::agent::Agent;
 use crate::clock;
 use crate::history::Ended;
@@ -15,7 +16,8 @@ use crate::policy::interval;
 
 /// Waits and asks; whatever keeps the device from asking is tried again later.
 pub(super) async fn handle(agent: &Agent) -> anyhow::Result<()> {
-    agent.next_check_in.is_due().await;
+    agent.heart.rest(agent.next_check_in.is_due()).await;
+    agent.heart.promise(CALLS);
     let asked = async {
         agent.enroll().await?;
         agent.ask().await

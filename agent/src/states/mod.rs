@@ -13,6 +13,7 @@ mod committing;
 mod downloading;
 mod health_check;
 mod idle;
+mod patience;
 mod rebooting;
 mod rolling_back;
 mod starting;
@@ -27,6 +28,7 @@ use crate::agent::Agent;
 use crate::history::Ended;
 use crate::journal::{Attempt, Record, Step};
 
+pub(crate) use patience::{CALLS, Patience};
 pub(crate) use waiting::is_held;
 
 /// What a state leads to.
@@ -48,14 +50,19 @@ enum Next {
 
 /// Takes one step. An error is the device's own trouble, its disk's above all: the same step is to be tried again.
 pub(crate) async fn step(agent: &Agent) -> anyhow::Result<()> {
-    let Some(attempt) = agent.journal.record().attempt else {
+    let attempt = agent.journal.record().attempt;
+    agent.observers.at(attempt.as_ref());
+    let Some(attempt) = attempt else {
         return idle::handle(agent).await;
     };
+    let patience = Patience::of(agent).with(attempt.step);
+    agent.heart.promise(patience);
     if attempt.step.is_before_change()
         && let Some(next) = waiting::hold(agent, &attempt).await?
     {
         return follow(agent, &attempt, next).await;
     }
+    agent.heart.promise(patience);
     let next = match attempt.step {
         Step::Checking => checking::handle(agent, &attempt).await,
         Step::Downloading => downloading::handle(agent, &attempt).await,
@@ -142,7 +149,7 @@ fn end(
     // First the history, which takes the same attempt any number of times: a cut in between loses nothing.
     agent
         .history
-        .add(ended)
+        .add(ended.clone())
         .context("the history can't be written")?;
     agent
         .journal
@@ -151,7 +158,9 @@ fn end(
             change(record);
             record.attempt = None;
         })
-        .context("the journal can't be written")
+        .context("the journal can't be written")?;
+    agent.observers.attempt_ended(&ended);
+    Ok(())
 }
 
 /// A journal that was written by hand, or by an agent with a fault.

@@ -22,7 +22,7 @@ pub(super) async fn hold(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Opt
             return Ok(None);
         }
         tokio::select! {
-            () = tokio::time::sleep(pause(agent, &verdict)) => {}
+            () = agent.heart.sleep(pause(agent, &verdict)) => {}
             reason = &mut taken_back => return Ok(Some(Next::Cancel(reason))),
         }
     }

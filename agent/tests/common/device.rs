@@ -1,5 +1,6 @@
 //! A device: a folder, a service that is a shell script, and the real agent.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -47,7 +48,7 @@ pub struct Device {
     folder: tempfile::TempDir,
     agent: Option<Child>,
     /// What the agent's environment has more than this test's.
-    pub env: Vec<(&'static str, String)>,
+    env: Vec<(String, OsString)>,
 }
 
 impl Device {
@@ -104,6 +105,11 @@ max_sec = 0.2
         fs::write(&path, text.replace(from, to)).unwrap();
     }
 
+    /// Sets an environment variable for agents that are started from now on.
+    pub fn env(&mut self, name: &str, value: impl AsRef<OsStr>) {
+        self.env.push((name.to_owned(), value.as_ref().to_owned()));
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -143,7 +149,7 @@ max_sec = 0.2
             .arg("--config")
             .arg(self.path("otter-agent.toml"))
             .env("OTTER_LOG", "info,otter_agent=debug")
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .envs(self.env.iter().cloned())
             .stdin(Stdio::null());
         command
     }

@@ -15,6 +15,7 @@ use otter_agent::disk::{self, Disk, PUBLIC, SimulatedDisk};
 use otter_agent::health::{HealthCheck, Patient};
 use otter_agent::history::History;
 use otter_agent::journal::Journal;
+use otter_agent::life::Signs;
 use otter_agent::machine::{Held, Machine};
 use otter_protocol::{ArtifactKind, AttemptState, Sha256Digest};
 use tokio::sync::Notify;
@@ -327,6 +328,8 @@ impl Scene {
             transport: Arc::new(server.clone()),
             installer: None,
             checks: vec![Arc::new(check)],
+            observer: None,
+            signs: Signs::default(),
         };
         Agent::open(self.config(), parts).map_err(|error| format!("{error:#}"))
     }
