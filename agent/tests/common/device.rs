@@ -225,20 +225,18 @@ max_sec = 0.2
             .1
     }
 
-    /// Returns the processes of services: those that run in a version's folder, hold the service's lock and lead a group. A
-    /// health check that an agent was killed in runs there for a moment longer, too, and is none; nor is what a service's
-    /// own shell forks.
+    /// Returns the processes of services: those that run in a version's folder and hold the service's lock. A health check
+    /// that an agent was killed in runs there for a moment longer, too, and is none; nor is what a service itself runs, such as
+    /// the `cat` of its script.
     pub fn services(&self) -> Vec<u32> {
         let lock = self.path("state/service.lock");
         let holds =
             |pid: &u32| fs::read_link(format!("/proc/{pid}/fd/0")).is_ok_and(|to| to == lock);
-        let leads = |pid: &u32| {
-            let pid = rustix::process::Pid::from_raw(*pid as i32);
-            rustix::process::getpgid(pid).ok() == pid
-        };
-        let mut services = self.processes();
-        services.retain(|pid| holds(pid) && leads(pid));
-        services
+        self.processes()
+            .into_iter()
+            .filter(holds)
+            .filter(leads_its_group)
+            .collect()
     }
 
     /// Returns the processes that run in the device's folder, or hold one of its locks.
@@ -289,6 +287,11 @@ impl Drop for Device {
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
         }
     }
+}
+
+fn leads_its_group(pid: &u32) -> bool {
+    let pid = rustix::process::Pid::from_raw(*pid as i32);
+    rustix::process::getpgid(pid).is_ok_and(|group| Some(group) == pid)
 }
 
 fn names(folder: &Path) -> Vec<String> {

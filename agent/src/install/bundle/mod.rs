@@ -248,4 +248,6 @@ impl Installer for BundleInstaller {
 }
 
 #[cfg(test)]
+mod service_tests;
+#[cfg(test)]
 mod tests;
