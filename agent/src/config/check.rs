@@ -226,7 +226,7 @@ impl Check {
     pub(super) fn validate(&self, is_watched: bool, deadline: Duration) -> Result<(), String> {
         match self.probe()? {
             Probe::Process if !is_watched => Err(
-                "`process` needs a `[bundle.service]` to look at, one with `command` or `unit`"
+                "`process` needs a `[bundle.service]` with `command` or `unit`, or a `[container]`, to look at"
                     .to_owned(),
             ),
             _ if self.successes == 0 => Err("`successes` must be 1 or more".to_owned()),

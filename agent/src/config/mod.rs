@@ -3,6 +3,7 @@
 mod backup;
 mod bundle;
 mod check;
+mod container;
 mod firmware;
 mod health;
 mod image;
@@ -27,6 +28,7 @@ use url::Url;
 pub use backup::BackupConfig;
 pub use bundle::BundleConfig;
 pub use check::{Check, MqttLogin, Probe};
+pub use container::{ContainerConfig, Way};
 pub use firmware::FirmwareConfig;
 pub use health::HealthPolicy;
 pub use image::{BootConfig, ImageConfig, SlotConfig};
@@ -96,6 +98,9 @@ pub struct Config {
     /// How `module` artifacts are installed.
     #[serde(default)]
     pub module: Option<ModuleConfig>,
+    /// How `container` artifacts are installed.
+    #[serde(default)]
+    pub container: Option<ContainerConfig>,
     /// What is put back where an update is taken back.
     #[serde(default)]
     pub backup: BackupConfig,
@@ -127,6 +132,8 @@ pub enum Software<'a> {
     Firmware(&'a FirmwareConfig),
     /// Whatever an executable of the user's takes.
     Module(&'a ModuleConfig),
+    /// Images of containers.
+    Container(&'a ContainerConfig),
 }
 
 impl Software<'_> {
@@ -137,6 +144,7 @@ impl Software<'_> {
             Self::Image(_) => ArtifactKind::Image,
             Self::Firmware(_) => ArtifactKind::Firmware,
             Self::Module(_) => ArtifactKind::Module,
+            Self::Container(_) => ArtifactKind::Container,
         }
     }
 }
@@ -313,7 +321,8 @@ impl Config {
         let image = self.image.as_ref().map(Software::Image);
         let firmware = self.firmware.as_ref().map(Software::Firmware);
         let module = self.module.as_ref().map(Software::Module);
-        let sections = [bundle, image, firmware, module];
+        let container = self.container.as_ref().map(Software::Container);
+        let sections = [bundle, image, container, firmware, module];
         sections.into_iter().flatten()
     }
 
@@ -339,6 +348,7 @@ impl Config {
             .chain(self.bundle.iter_mut().flat_map(BundleConfig::paths))
             .chain(self.image.iter_mut().flat_map(ImageConfig::paths))
             .chain(self.module.iter_mut().flat_map(ModuleConfig::paths))
+            .chain(self.container.iter_mut().flat_map(ContainerConfig::paths))
             .chain(&mut self.backup.paths)
             .chain(self.policy.paths())
             .chain(self.health.check.iter_mut().flat_map(Check::paths))
@@ -373,6 +383,8 @@ impl Config {
         let firmware = self.firmware.as_ref();
         firmware.map_or(Ok(()), FirmwareConfig::check)?;
         self.module.as_ref().map_or(Ok(()), ModuleConfig::check)?;
+        let container = self.container.as_ref();
+        container.map_or(Ok(()), ContainerConfig::check)?;
         if self.health.settle() >= self.health.deadline() {
             return Err("`health.settle_sec` must be less than `health.deadline_sec`".to_owned());
         }
@@ -380,7 +392,8 @@ impl Config {
             .as_ref()
             .map_or(Ok(()), WatchdogConfig::check)?;
         self.led.as_ref().map_or(Ok(()), LedConfig::check)?;
-        let is_watched = self.service().is_some_and(ServiceConfig::is_watched);
+        let service = self.service();
+        let is_watched = self.container.is_some() || service.is_some_and(ServiceConfig::is_watched);
         for (place, check) in self.health.check.iter().enumerate() {
             check
                 .validate(is_watched, self.health.deadline())

@@ -270,6 +270,42 @@ fn checks_have_the_keys_of_their_kind_and_no_others() {
 }
 
 #[test]
+fn containers_are_made_in_one_way_and_named_so_that_the_engine_takes_it() {
+    let container = SMALL.replace("[bundle]\nroot = \"/opt/greeter\"\n", "[container]\n");
+    let good = format!("{container}name = \"app\"\ncreate = \"app.json\"\n");
+    let config = Config::parse(&good, Path::new("/etc/otter")).unwrap();
+    let section = config.container.as_ref().unwrap();
+    let body = PathBuf::from("/etc/otter/app.json");
+    assert_eq!(section.way(), Some(Way::Create(&body)));
+    assert_eq!(section.socket, Path::new("/var/run/docker.sock"));
+    let cases = [
+        (
+            format!("{container}name = \"app\"\n"),
+            "either `container.create`",
+        ),
+        (
+            format!("{good}compose = \"app.yaml\"\n"),
+            "either `container.create`",
+        ),
+        (
+            good.replace("\"app\"", "\"../App\""),
+            "`container.name` is `../App`",
+        ),
+        (good.replace("\"app\"", "\"\""), "begins with"),
+        (format!("{good}compose_command = []\n"), "program"),
+        (format!("{good}colour = 1\n"), "unknown field `colour`"),
+        (
+            format!("{good}[bundle]\nroot = \"/a\"\n"),
+            "one kind of artifact",
+        ),
+    ];
+    for (text, words) in cases {
+        let error = refusal(&text);
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
 fn signs_of_life_are_checked() {
     let text = format!("{SMALL}[watchdog]\ndevice = '/dev/watchdog'\n[led]\nname = 'ACT'\n");
     let config = Config::parse(&text, Path::new("/etc")).unwrap();
@@ -288,4 +324,20 @@ fn signs_of_life_are_checked() {
         let error = refusal(&format!("{SMALL}{section}"));
         assert!(error.contains(words), "{error}");
     }
+}
+
+#[test]
+fn the_examples_container_section_has_every_key() {
+    let example = include_str!("../../otter-agent.example.toml");
+    let (_, section) = example.split_once("# [container]\n").unwrap();
+    let (section, _) = section.split_once("\n\n").unwrap();
+    let keys = section.lines().filter_map(|line| line.strip_prefix("# "));
+    let keys = keys.filter(|line| line.contains(" = ") && !line.starts_with("compose = "));
+    let keys: Vec<&str> = keys.collect();
+    assert_eq!(keys.len(), 10, "{keys:?}");
+    let text = SMALL.replace("[bundle]\nroot = \"/opt/greeter\"\n", "[container]\n");
+    let config = Config::parse(&format!("{text}{}\n", keys.join("\n")), Path::new("/etc"));
+    let container = config.unwrap().container.unwrap();
+    assert_eq!(container.name, "greeter");
+    assert_eq!(container.wait(), Duration::from_secs(60));
 }

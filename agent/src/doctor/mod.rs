@@ -43,7 +43,15 @@ pub async fn examine_with(
     findings.extend(answer.findings);
     let now = clock::trusted_now(record.trusted_time);
     findings.extend(trusted::examine(disk.as_ref(), config, now));
-    let installer = install::with(config, &disk, None);
+    let installer = match install::with(config, &disk, None) {
+        Ok(installer) => installer,
+        Err(error) => {
+            let text = format!("{error:#}");
+            let mend = "correct the installer's section of the configuration";
+            findings.push(Finding::problem("installer", text, mend));
+            None
+        }
+    };
     findings.extend(commands::examine(config, &record, installer.as_deref()));
     if let Some(installer) = installer {
         findings.extend(installer.examine());

@@ -1,6 +1,7 @@
 //! Installers: what is done with an artifact, by its kind, behind one trait.
 
 pub mod bundle;
+pub mod container;
 mod exclusive;
 pub mod firmware;
 pub mod image;
@@ -23,6 +24,7 @@ use crate::doctor::Finding;
 use crate::journal::{Installed, Signed};
 use crate::service::{self, Service, ServiceFiles, Status, Trial};
 use bundle::BundleInstaller;
+use container::ContainerInstaller;
 use firmware::FirmwareInstaller;
 use image::ImageInstaller;
 use module::ModuleInstaller;
@@ -49,6 +51,9 @@ pub enum InstallError {
     /// The boot loader can't be told, or says what makes no sense.
     #[error("{0}")]
     Boot(String),
+    /// The container engine is away, or says no.
+    #[error(transparent)]
+    Engine(#[from] container::EngineError),
     /// The service won't start or stop.
     #[error("the service can't be {what}: {cause}")]
     Service {
@@ -166,11 +171,11 @@ pub(crate) fn configured(
     let files = ServiceFiles::new(&config.state_dir);
     let service = config.service();
     let service = service.map(|config| service::configured(config, files));
-    let installer = with(config, disk, service.transpose()?);
+    let installer = with(config, disk, service.transpose()?)?;
     installer.ok_or_else(|| {
         anyhow::anyhow!(
-            "the configuration says nothing of what is installed: add `[bundle]`, `[image]`, `[firmware]` or `[module]`, \
-             as in otter-agent.example.toml"
+            "the configuration says nothing of what is installed: add `[bundle]`, `[image]`, `[container]`, `[firmware]` \
+             or `[module]`, as in otter-agent.example.toml"
         )
     })
 }
@@ -181,13 +186,16 @@ pub(crate) fn with(
     config: &Config,
     disk: &Arc<dyn Disk>,
     service: Option<Box<dyn Service>>,
-) -> Option<Arc<dyn Installer>> {
+) -> anyhow::Result<Option<Arc<dyn Installer>>> {
     let env = BTreeMap::from([
         ("OTTER_DEVICE_ID".to_owned(), config.device_id.to_string()),
         ("OTTER_MODEL".to_owned(), config.model.to_string()),
     ]);
     let (disk, state) = (disk.clone(), &config.state_dir);
-    Some(match config.software()? {
+    let Some(software) = config.software() else {
+        return Ok(None);
+    };
+    Ok(Some(match software {
         Software::Bundle(bundle) => {
             let keeps = config.keeps_downloads();
             Arc::new(BundleInstaller::new(disk, bundle, keeps, service, env))
@@ -197,7 +205,10 @@ pub(crate) fn with(
             Arc::new(FirmwareInstaller::new(disk, firmware, state, env))
         }
         Software::Module(module) => Arc::new(ModuleInstaller::new(disk, module, state, env)),
-    })
+        Software::Container(container) => {
+            Arc::new(ContainerInstaller::begin(disk, container, state, env)?)
+        }
+    }))
 }
 
 /// Runs what keeps the disk busy where it holds up nothing else.

@@ -104,7 +104,7 @@ impl Agent {
         let least = match self.config.software()? {
             Software::Image(_) => None,
             Software::Bundle(bundle) => here.min(free(&bundle.root).or(here)),
-            Software::Firmware(_) | Software::Module(_) => here,
+            Software::Container(_) | Software::Firmware(_) | Software::Module(_) => here,
         };
         least.map(rounded)
     }
