@@ -24,6 +24,8 @@ pub struct Publisher {
     pub targets_key: u8,
     /// Whether releases are signed as required.
     pub required: bool,
+    /// What releases are, unless they are signed as something else.
+    pub kind: ArtifactKind,
     /// When timestamp and snapshot were signed.
     pub now: Timestamp,
     /// Every file, by name.
@@ -103,6 +105,7 @@ impl Publisher {
             keys,
             targets_key: keys + 2,
             required: false,
+            kind: ArtifactKind::Bundle,
             now,
         };
         publisher.publish();
@@ -122,7 +125,7 @@ impl Publisher {
 
     /// Signs any bytes as a release that is a bundle.
     pub fn release_bytes(&mut self, version: &str, bytes: Vec<u8>) -> Release {
-        self.release_of(ArtifactKind::Bundle, version, bytes)
+        self.release_of(self.kind, version, bytes)
     }
 
     /// Signs any bytes as a release of a kind.
