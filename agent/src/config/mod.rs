@@ -11,15 +11,14 @@ mod life;
 mod link;
 mod module;
 mod money;
+mod network;
 mod policy;
 mod restart;
 mod seconds;
 mod service;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use otter_protocol::{ArtifactKind, DeviceId, Model};
 use serde::Deserialize;
@@ -36,9 +35,9 @@ pub use life::{IdleLed, LedConfig, WatchdogConfig};
 pub use link::{LinkConfig, LinkKind, MeteredPolicy};
 pub use module::{ModuleConfig, Verb};
 pub use money::Money;
+pub use network::{CheckInPolicy, DownloadPolicy, KeepPolicy, RetryPolicy};
 pub use policy::{PolicyConfig, SolarConfig};
 pub use restart::RestartConfig;
-use seconds::Seconds;
 pub use service::{ServiceConfig, ServiceKind};
 
 /// Most keys of metadata beside those of links: the server takes 64.
@@ -149,123 +148,6 @@ impl Software<'_> {
     }
 }
 
-/// Bounds on the interval that the server asks for.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CheckInPolicy {
-    min_interval_sec: Seconds,
-    max_interval_sec: Seconds,
-}
-
-impl Default for CheckInPolicy {
-    fn default() -> Self {
-        Self {
-            min_interval_sec: Seconds::of(1),
-            max_interval_sec: Seconds::of(24 * 60 * 60),
-        }
-    }
-}
-
-impl CheckInPolicy {
-    /// Returns the least time between two check-ins.
-    pub fn min_interval(&self) -> Duration {
-        self.min_interval_sec.get()
-    }
-
-    /// Returns the time to wait where the server asks for `sec` seconds.
-    pub fn interval(&self, sec: u32) -> Duration {
-        let (min, max) = (self.min_interval_sec.get(), self.max_interval_sec.get());
-        Duration::from_secs(sec.into()).min(max).max(min)
-    }
-}
-
-/// Limits on a download.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DownloadPolicy {
-    connect_timeout_sec: Seconds,
-    stall_timeout_sec: Seconds,
-    /// Whether what came is kept on the disk until it is installed.
-    pub keep: KeepPolicy,
-    /// Most bytes of artifacts that are taken in a second, on average.
-    pub max_bytes_per_sec: Option<NonZeroU64>,
-    /// Largest artifact that is fetched, in bytes, whoever signed it.
-    pub max_bytes: u64,
-}
-
-impl Default for DownloadPolicy {
-    fn default() -> Self {
-        Self {
-            connect_timeout_sec: Seconds::of(10),
-            stall_timeout_sec: Seconds::of(30),
-            keep: KeepPolicy::default(),
-            max_bytes_per_sec: None,
-            max_bytes: 16 << 30,
-        }
-    }
-}
-
-/// Whether a bundle's bytes are kept on the disk until all of them came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KeepPolicy {
-    /// They are where a link is metered: there bytes cost more than flash.
-    #[default]
-    Metered,
-    /// They are: after a restart a download goes on where it was. Flash is written twice.
-    Always,
-    /// They are unpacked as they come: flash is written once, and only where something changed. A restart begins again.
-    Never,
-}
-
-impl DownloadPolicy {
-    /// Returns how long connecting may take.
-    pub fn connect_timeout(&self) -> Duration {
-        self.connect_timeout_sec.get()
-    }
-
-    /// Returns how long a server may send nothing.
-    pub fn stall_timeout(&self) -> Duration {
-        self.stall_timeout_sec.get()
-    }
-}
-
-/// Times between tries: a random part of `base · 2^n`, at most `max`.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RetryPolicy {
-    base_sec: Seconds,
-    max_sec: Seconds,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self {
-            base_sec: Seconds::of(1),
-            max_sec: Seconds::of(300),
-        }
-    }
-}
-
-impl RetryPolicy {
-    /// Makes a policy of two times.
-    pub fn new(base: Duration, max: Duration) -> Self {
-        Self {
-            base_sec: Seconds(base),
-            max_sec: Seconds(max),
-        }
-    }
-
-    /// Returns the longest time to wait after `failures` failures, counted from 1.
-    pub fn ceiling(&self, failures: u32) -> Duration {
-        let factor = 2u32.saturating_pow(failures.saturating_sub(1).min(31));
-        self.base_sec
-            .get()
-            .saturating_mul(factor)
-            .min(self.max_sec.get())
-    }
-}
-
 /// A configuration can't be used; the text names the file, the place in it and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {reason}", file.display())]
@@ -367,9 +249,7 @@ impl Config {
             return Err("set `enrollment_token` or `enrollment_token_file`, not both".to_owned());
         }
         self.check_network()?;
-        if self.check_in.min_interval_sec.get() > self.check_in.max_interval_sec.get() {
-            return Err("`check_in.min_interval_sec` is more than `max_interval_sec`".to_owned());
-        }
+        self.check_in.check()?;
         if let [first, second, ..] = self.sections().collect::<Vec<_>>().as_slice() {
             return Err(format!(
                 "`[{}]` and `[{}]` are both there, but a device installs one kind of artifact",

@@ -79,6 +79,13 @@ impl ModuleConfig {
         own.unwrap_or(&self.timeout_sec).get()
     }
 
+    /// Returns the longest time that any call may take.
+    pub fn longest_timeout(&self) -> Duration {
+        let own = self.verb_timeout_sec.values().copied();
+        let longest = own.map(Seconds::get).max().unwrap_or_default();
+        longest.max(self.timeout_sec.get())
+    }
+
     pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         [&mut self.executable].into_iter()
     }

@@ -96,10 +96,10 @@ impl TryFrom<Keys> for ServiceConfig {
         Ok(Self {
             kind,
             stop_grace: or(keys.stop_grace_sec, 10).get(),
-            restarts: RetryPolicy {
-                base_sec: or(keys.restart_min_sec, 1),
-                max_sec: or(keys.restart_max_sec, 60),
-            },
+            restarts: RetryPolicy::new(
+                or(keys.restart_min_sec, 1).get(),
+                or(keys.restart_max_sec, 60).get(),
+            ),
             env: keys.env.unwrap_or_default(),
         })
     }

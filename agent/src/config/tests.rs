@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 const SMALL: &str = "server = \"http://127.0.0.1:8080\"\ndevice_id = \"gw-1\"\nmodel = \"rpi4\"\n\

@@ -16,6 +16,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod explorer;
+mod judge;
+mod parts;
 mod server;
 mod world;
 

@@ -52,7 +52,7 @@ struct Inner {
     images: Images,
     runner: Runner,
     watch: Arc<Watch>,
-    wait: Duration,
+    config: ContainerConfig,
     /// What should run, though the engine was away when it was to be started. Whoever changes what runs holds this.
     overdue: Mutex<Option<Installed>>,
 }
@@ -88,14 +88,14 @@ impl ContainerInstaller {
             runner,
             watch: Watch::begin(engine.clone()),
             engine,
-            wait: config.wait(),
+            config: config.clone(),
             overdue: Mutex::default(),
         })))
     }
 
     /// Returns once the engine answers: before it says what is there, nothing can be done.
     async fn engine(&self) -> Result<(), InstallError> {
-        Ok(self.0.engine.is_there(self.0.wait).await?)
+        Ok(self.0.engine.is_there(self.0.config.wait()).await?)
     }
 
     /// Starts a version as soon as the engine is back, unless something else is wanted by then.
@@ -202,6 +202,17 @@ impl Installer for ContainerInstaller {
             Runner::Single(single) => single.stop().await,
             Runner::Compose(compose) => compose.stop().await,
         }
+    }
+
+    /// The engine keeps containers running, whether there is an agent or not.
+    async fn leave(&self) -> Result<(), InstallError> {
+        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        // An image is brought, a container stopped, and some calls are made beside.
+        let config = &self.0.config;
+        config.wait() + config.image_timeout() + config.stop_grace() + config.call_timeout() * 4
     }
 
     async fn apply(&self, version: &Installed) -> Result<(), InstallError> {

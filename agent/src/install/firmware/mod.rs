@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use otter_protocol::{ArtifactKind, Version};
@@ -266,6 +267,12 @@ impl Installer for FirmwareInstaller {
 
     fn folder(&self, _: &Installed) -> PathBuf {
         PathBuf::from("/")
+    }
+
+    fn patience(&self) -> Duration {
+        // Read out, flashed, and asked until it is up again.
+        let config = &self.controller.config;
+        config.flash_timeout() * 2 + config.read_back() + config.read_timeout() * 2
     }
 
     fn examine(&self) -> Vec<Finding> {

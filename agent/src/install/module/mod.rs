@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use otter_protocol::{ArtifactKind, Version};
@@ -279,6 +280,11 @@ impl Installer for ModuleInstaller {
 
     fn folder(&self, _: &Installed) -> PathBuf {
         self.module.state.clone()
+    }
+
+    fn patience(&self) -> Duration {
+        // One verb, and those that are asked beside it.
+        self.module.config.longest_timeout() * 3
     }
 
     fn examine(&self) -> Vec<Finding> {
