@@ -56,6 +56,11 @@ pub(crate) const MOSQUITTO: Package = Package {
     name: "mosquitto",
     present: || Path::new("/usr/sbin/mosquitto").is_file() || process::in_path("mosquitto"),
 };
+/// What checks a systemd unit; nothing of it is started.
+pub(crate) const SYSTEMD: Package = Package {
+    name: "systemd",
+    present: || process::in_path("systemd-analyze"),
+};
 /// What containers run on.
 pub(crate) const DOCKER: Package = Package {
     name: "docker.io",

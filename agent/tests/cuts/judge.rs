@@ -8,7 +8,7 @@ use otter_agent::history::History;
 use otter_agent::journal::Journal;
 use otter_protocol::{ArtifactKind, AttemptState, Sha256Digest};
 
-use super::world::{DATA, GRUB_ENV, STATE, Scene, World, files};
+use super::world::{DATA, GRUB_ENV, SETTINGS, STATE, Scene, World, files};
 
 impl Scene {
     /// Does what a boot loader does, and fails where what it starts isn't a whole version.
@@ -144,11 +144,14 @@ impl Scene {
         )?;
         let found = read(&disk, DATA).unwrap_or_default();
         equal("the data", &String::from_utf8_lossy(&found), data)?;
+        let found = read(&disk, SETTINGS).unwrap_or_default();
+        let settings = format!("for {version}");
+        equal("the settings", &String::from_utf8_lossy(&found), &settings)?;
         let names = disk.list(Path::new("/data")).map_err(|e| e.to_string())?;
         equal(
             "the data's folder",
             &format!("{names:?}"),
-            "[\"database\", \"other\"]",
+            "[\"database\", \"deep\", \"other\"]",
         )?;
         match read(&disk, "/state/journal.broken.json") {
             Some(_) => Err("the journal was lost once".to_owned()),

@@ -9,7 +9,7 @@ use otter_agent::machine::{Held, Machine};
 use tokio::sync::Notify;
 
 use super::judge::read;
-use super::world::DATA;
+use super::world::{DATA, SETTINGS};
 
 /// The new version: it writes to its data, as versions do, and is healthy or not.
 #[derive(Debug)]
@@ -36,6 +36,9 @@ impl HealthCheck for NewData {
             return Err(format!("the data is {}", String::from_utf8_lossy(&found)));
         }
         write(format!("by {version}"))?;
+        let settings = format!("for {version}");
+        disk::write_whole(disk, Path::new(SETTINGS), settings.as_bytes(), PUBLIC)
+            .map_err(|error| error.to_string())?;
         if self.is_healthy {
             return Ok(());
         }

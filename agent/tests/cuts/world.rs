@@ -22,6 +22,8 @@ use crate::common::publisher::Publisher;
 
 pub const STATE: &str = "/state";
 pub const DATA: &str = "/data/database";
+/// Data that the old version only reads.
+pub const SETTINGS: &str = "/data/deep/settings";
 pub const GRUB_ENV: &str = "/boot/grubenv";
 const SLOT: usize = 32 << 10;
 /// Longer than any update takes, in simulated time.
@@ -213,6 +215,7 @@ impl Scene {
         write("/etc/root.json", root);
         write(DATA, b"by 1.0.0");
         write("/data/other", b"other");
+        write(SETTINGS, b"for 1.0.0");
         for (name, text) in files("1.0.0") {
             write(&format!("/usr/share/app/{name}"), text.as_bytes());
         }
