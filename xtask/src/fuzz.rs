@@ -23,8 +23,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !process::in_path("cargo-fuzz") {
         process::run(rust::cargo().args(["install", "cargo-fuzz", "--locked"]))?;
     }
-    let wanted = |target: &&str| options.target.as_deref().is_none_or(|only| only == *target);
-    for target in TARGETS.iter().filter(wanted) {
+    let only = options.target.as_deref();
+    for target in TARGETS {
+        if only.is_some_and(|only| only != target) {
+            continue;
+        }
         let limit = format!("-max_total_time={}", options.seconds);
         let mut command = rust::cargo();
         // Sanitizers are switched on by flags that a stable compiler takes only so.
