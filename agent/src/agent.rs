@@ -14,7 +14,7 @@ use crate::enroll::Enrollment;
 use crate::health::HealthCheck;
 use crate::history::History;
 use crate::identity::Identity;
-use crate::install::{self, Downloads, Installer};
+use crate::install::{self, Downloads, InstallError, Installer};
 use crate::journal::{Installed, Journal, Record, Step};
 use crate::life::{BeatingDisk, Feeder, Heart, Signs, Watchdog};
 use crate::machine::{Held, Machine, ThisMachine};
@@ -269,7 +269,14 @@ impl Agent {
 
     async fn start_installed(&self) -> anyhow::Result<()> {
         let believed = self.journal.record().installed;
-        let found = self.installer.recover(believed.as_ref()).await?;
+        let found = match self.installer.recover(believed.as_ref()).await {
+            // It can't update, but it can say so.
+            Err(error @ InstallError::Boot(_)) => {
+                tracing::error!("{error}");
+                believed.clone()
+            }
+            found => found?,
+        };
         if found != believed {
             if let (Some(believed), Some(found)) = (&believed, &found) {
                 tracing::error!(

@@ -1,9 +1,9 @@
 //! The service: the program that the agent keeps running, or one that systemd or somebody else keeps running for it.
 //!
-//! The agent's own runs one at a time, in a process group of its own. It outlives an agent that is killed, so that an agent's end is no outage. What keeps it single is a lock
-//! that the service itself holds: its standard input is the locked file `service.lock`, which the system unlocks when
-//! the last process of the service is gone. The next agent finds it by that file, and takes it over where it is just
-//! what should be running.
+//! The agent's own runs one at a time, in a process group of its own. It outlives an agent that is killed, so that an agent's
+//! end is no outage. What keeps it single is a lock that the service itself holds: its standard input is the locked file
+//! `service.lock`, which the system unlocks when the last process of the service is gone. The next agent finds it by that
+//! file, and takes it over where it is just what should be running.
 
 mod commands;
 mod log;
