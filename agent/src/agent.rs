@@ -126,6 +126,7 @@ impl Agent {
         disk::make_dirs(disk.as_ref(), &state)
             .with_context(|| format!("the state folder {} can't be made", state.display()))?;
         let held = parts.machine.take(&state)?;
+        settle(disk.as_ref(), &config);
         let journal = Arc::new(Journal::open(disk.clone(), &state)?.counting(written));
         let identity = Identity::new(disk.clone(), &state);
         let client = Client::new(&config.server, parts.transport);
@@ -315,6 +316,19 @@ impl Agent {
         installed
             .map(|installed| installed.version)
             .unwrap_or_default()
+    }
+}
+
+/// Brings to the disk what an agent before this one did and, killed, did not sync: what this one sees and goes on from must not
+/// be gone after the next power cut.
+fn settle(disk: &dyn Disk, config: &Config) {
+    for path in config.written() {
+        let mut above = path.ancestors();
+        let there = above.find(|path| disk.kind(path).is_ok());
+        let synced = there.map_or(Ok(()), |path| disk.sync_all(path));
+        if let Err(error) = synced {
+            tracing::error!("{} can't be synced: {error}", path.display());
+        }
     }
 }
 

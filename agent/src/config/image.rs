@@ -72,6 +72,16 @@ pub enum BootConfig {
     },
 }
 
+impl BootConfig {
+    /// Returns the file that the agent itself writes, where it does.
+    pub(super) fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Grub { env: file } | Self::Tryboot { autoboot: file, .. } => Some(file),
+            Self::Uboot { .. } | Self::Command { .. } => None,
+        }
+    }
+}
+
 /// How long a call of the user's program may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]

@@ -208,6 +208,18 @@ impl Config {
         sections.into_iter().flatten()
     }
 
+    /// Returns the places that updates write to.
+    pub(crate) fn written(&self) -> impl Iterator<Item = &Path> {
+        let bundle = self.bundle.as_ref().map(|bundle| &bundle.root);
+        let boot = self.image.as_ref().and_then(|image| image.boot.file());
+        [&self.state_dir]
+            .into_iter()
+            .chain(bundle)
+            .chain(boot)
+            .chain(&self.backup.paths)
+            .map(PathBuf::as_path)
+    }
+
     /// Tells whether downloads are kept until they are installed.
     pub fn keeps_downloads(&self) -> bool {
         match self.download.keep {

@@ -171,6 +171,10 @@ impl Disk for CountingDisk {
         self.disk.set_mode(path, mode)
     }
 
+    fn sync_all(&self, path: &Path) -> io::Result<()> {
+        self.disk.sync_all(path)
+    }
+
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         self.disk.free_bytes(path)
     }

@@ -133,6 +133,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn mode(&self, path: &Path) -> io::Result<u32>;
     /// Sets the permission bits of a folder or file.
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
+    /// Brings everything to the disk that was done to the file system that holds a path, by whomever.
+    fn sync_all(&self, path: &Path) -> io::Result<()>;
     /// Returns how many bytes are free for the agent on the disk that holds a path.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }
@@ -196,7 +198,7 @@ pub fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8], mode: u32) -> io:
 /// Points a symbolic link elsewhere, at one instant; it is on the disk when this returns.
 pub fn switch_link(disk: &dyn Disk, target: &Path, link: &Path) -> io::Result<()> {
     if optional(disk.read_link(link))?.as_deref() == Some(target) {
-        return sync_parent(disk, link);
+        return Ok(());
     }
     let temporary = beside(link, ".new");
     remove_if_there(disk, &temporary)?;

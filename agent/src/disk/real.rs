@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Advice, fadvise, statvfs};
+use rustix::fs::{Advice, fadvise, statvfs, syncfs};
 
 use super::{Caller, Disk, DiskFile, Kind, Owner, Slot};
 
@@ -170,6 +170,10 @@ impl Disk for RealDisk {
 
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
         fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    }
+
+    fn sync_all(&self, path: &Path) -> io::Result<()> {
+        Ok(syncfs(File::open(path)?)?)
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {

@@ -214,6 +214,10 @@ impl Disk for BeatingDisk {
         self.beating().set_mode(path, mode)
     }
 
+    fn sync_all(&self, path: &Path) -> io::Result<()> {
+        self.beating().sync_all(path)
+    }
+
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         self.beating().free_bytes(path)
     }

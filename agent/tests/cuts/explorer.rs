@@ -120,6 +120,21 @@ pub fn sites(story: Story) -> BTreeSet<Site> {
     runner.tally.sites
 }
 
+/// Returns the instants of a story that isn't cut at which something is to be lost, and how many agents that begin there bring
+/// all of it to the disk.
+pub fn beginnings(story: Story) -> (usize, usize) {
+    let (scene, begin) = Scene::new(story);
+    let mut runner = Runner::new(&scene, None);
+    let Some(run) = runner.run(&begin, true, || "uncut".to_owned()) else {
+        return (0, 0);
+    };
+    let at_risk = run.instants.iter();
+    let at_risk = at_risk.filter(|instant| instant.tree.has_anything_to_lose());
+    let at_risk: Vec<&World> = at_risk.collect();
+    let settled = at_risk.iter().filter(|world| scene.begins_settled(world));
+    (at_risk.len(), settled.count())
+}
+
 /// Goes through a story; `removed` is a place of the source that does nothing any more, and then the first bad end is enough.
 pub fn explore(story: Story, depth: Depth, removed: Option<Site>) -> Tally {
     let (scene, begin) = Scene::new(story);

@@ -24,7 +24,7 @@ mod world;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use explorer::{Depth, explore, sites};
+use explorer::{Depth, beginnings, explore, sites};
 use world::Story;
 
 /// Every story's worlds after one cut, and a part of those after two and three.
@@ -67,6 +67,15 @@ fn every_cut_ends_well() {
         begun.elapsed()
     );
     assert!(states > 1000 && bad.is_empty());
+}
+
+#[test]
+fn an_agent_begins_by_syncing_what_a_killed_one_left() {
+    for story in Story::all() {
+        let (at_risk, settled) = beginnings(story);
+        assert!(at_risk > 50, "{story:?}: {at_risk}");
+        assert_eq!(at_risk, settled, "{story:?}");
+    }
 }
 
 #[test]

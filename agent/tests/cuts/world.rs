@@ -314,6 +314,15 @@ impl Scene {
         Err("the device restarts again and again".to_owned())
     }
 
+    /// Tells whether an agent that begins where another was killed brings to the disk what that one left.
+    pub fn begins_settled(&self, killed: &World) -> bool {
+        let server = Server::new(self.store.clone(), killed.memory.clone());
+        let disk = SimulatedDisk::from(killed.tree.clone());
+        let machine = Arc::new(SimulatedMachine::new(0));
+        let agent = self.agent(&disk, &server, &machine);
+        agent.is_ok() && !disk.tree().has_anything_to_lose()
+    }
+
     fn agent(
         &self,
         disk: &SimulatedDisk,

@@ -349,6 +349,13 @@ impl Disk for SimulatedDisk {
         })
     }
 
+    fn sync_all(&self, _: &Path) -> io::Result<()> {
+        self.change(|tree| {
+            tree.settle();
+            Ok(())
+        })
+    }
+
     fn free_bytes(&self, _: &Path) -> io::Result<u64> {
         Ok(if self.lock().is_full { 0 } else { u64::MAX })
     }
