@@ -176,3 +176,24 @@ async fn a_token_that_counts_no_more_is_asked_for_again() {
     .await;
     assert_eq!(server.fleet().enrollments.len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_system_without_certificate_authorities_keeps_its_service_and_its_updates() {
+    let server = Server::start().await;
+    let mut device = Device::new(&server);
+    device.env("SSL_CERT_FILE", "/nowhere/certificates.pem");
+    device.env("SSL_CERT_DIR", "/nowhere");
+    device.start();
+    device.answers_with("1.0.0").await;
+    eventually("a check-in", || {
+        (!server.fleet().check_ins.is_empty()).then_some(())
+    })
+    .await;
+    eventually("the word of what is missing", || {
+        device
+            .log()
+            .contains("Install ca-certificates")
+            .then_some(())
+    })
+    .await;
+}

@@ -7,6 +7,7 @@ use reqwest::{Client, redirect};
 use url::Url;
 
 use super::with_version;
+use crate::net::authorities::{self, Made};
 
 /// How much of a body is looked at.
 const LOOK: usize = 64 << 10;
@@ -14,12 +15,16 @@ const LOOK: usize = 64 << 10;
 /// Makes what asks: a fresh connection each time, as one from before would tell of the old version; no proxy, as this
 /// device is asked.
 pub(super) fn client() -> Result<Client, String> {
-    Client::builder()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .pool_max_idle_per_host(0)
-        .build()
-        .map_err(|error| format!("HTTP checks can't be made: {}", innermost(&error)))
+    let builder = || {
+        Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+    };
+    match authorities::client(builder) {
+        Ok(Made::Whole(client) | Made::WithoutAuthorities(client)) => Ok(client),
+        Err(error) => Err(format!("HTTP checks can't be made: {}", innermost(&error))),
+    }
 }
 
 /// Asks once.

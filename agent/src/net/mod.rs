@@ -2,6 +2,7 @@
 
 mod answer;
 mod artifact;
+pub(crate) mod authorities;
 pub mod backoff;
 pub mod download;
 mod error;

@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
-use reqwest::{Method, NoProxy, Proxy, StatusCode, redirect};
+use reqwest::{Client, Method, NoProxy, Proxy, StatusCode, redirect};
 use tokio::time;
+use tracing::warn;
 use url::Url;
 
 use super::NetError;
+use super::authorities::{self, Made};
 use super::links::{Fare, LinkInUse};
 use crate::config::{Config, DownloadPolicy};
 
@@ -139,31 +142,51 @@ impl Default for Wire {
 /// The operating system's network.
 #[derive(Debug)]
 pub struct HttpTransport {
-    http: reqwest::Client,
-    connect_timeout: Duration,
-    stall_timeout: Duration,
+    wire: Wire,
+    http: OnceLock<Client>,
 }
 
 impl HttpTransport {
     /// Makes a transport whose connections are made so. Redirects are its user's business.
     pub fn new(wire: &Wire) -> Result<Self, NetError> {
-        let mut http = reqwest::Client::builder()
-            .user_agent(concat!("otter-agent/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .connect_timeout(wire.connect_timeout)
-            .local_address(wire.source);
-        if let Some(interface) = &wire.interface {
-            http = http.interface(interface);
+        let transport = Self {
+            wire: wire.clone(),
+            http: OnceLock::new(),
+        };
+        transport.client()?;
+        Ok(transport)
+    }
+
+    /// Returns the client; one that knows no authorities is made anew each time, until the system has some.
+    fn client(&self) -> Result<Client, NetError> {
+        if let Some(client) = self.http.get() {
+            return Ok(client.clone());
         }
-        if let Some(proxy) = &wire.proxy {
-            let proxy = Proxy::all(proxy.clone())?;
-            http = http.proxy(proxy.no_proxy(NoProxy::from_env()));
+        let wire = &self.wire;
+        let proxy = wire.proxy.clone().map(Proxy::all).transpose()?;
+        let builder = || {
+            let mut http = Client::builder()
+                .user_agent(concat!("otter-agent/", env!("CARGO_PKG_VERSION")))
+                .redirect(redirect::Policy::none())
+                .connect_timeout(wire.connect_timeout)
+                .local_address(wire.source);
+            if let Some(interface) = &wire.interface {
+                http = http.interface(interface);
+            }
+            match &proxy {
+                Some(proxy) => http.proxy(proxy.clone().no_proxy(NoProxy::from_env())),
+                None => http,
+            }
+        };
+        match authorities::client(builder)? {
+            Made::Whole(client) => Ok(self.http.get_or_init(|| client).clone()),
+            Made::WithoutAuthorities(client) => {
+                warn!(
+                    "this system has no certificate authorities: no server can prove who it is. Install ca-certificates"
+                );
+                Ok(client)
+            }
         }
-        Ok(Self {
-            http: http.build()?,
-            connect_timeout: wire.connect_timeout,
-            stall_timeout: wire.stall_timeout,
-        })
     }
 }
 
@@ -171,7 +194,7 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Answer, NetError> {
         let mut call = self
-            .http
+            .client()?
             .request(request.method, request.url)
             .headers(request.headers);
         if let Some(body) = request.body {
@@ -180,14 +203,17 @@ impl Transport for HttpTransport {
         if let Some(timeout) = request.timeout {
             call = call.timeout(timeout);
         }
-        let patience = self.connect_timeout.saturating_add(self.stall_timeout);
+        let patience = self
+            .wire
+            .connect_timeout
+            .saturating_add(self.wire.stall_timeout);
         let response = heard(patience, call.send()).await?;
         Ok(Answer {
             status: response.status(),
             headers: response.headers().clone(),
             body: Box::new(HttpBody {
                 response,
-                stall_timeout: self.stall_timeout,
+                stall_timeout: self.wire.stall_timeout,
             }),
         })
     }
