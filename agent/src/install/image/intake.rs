@@ -14,7 +14,7 @@ use crate::journal::Signed;
 /// What is compared and written at once: no flash has smaller pages that matter.
 const BLOCK: usize = 4096;
 /// How much is gathered before it is compared.
-const BUFFER: usize = 128 << 10;
+pub(super) const BUFFER: usize = 128 << 10;
 /// The first bytes of a zstd frame (RFC 8878, 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Frames that want a larger window than 8 MiB are refused: what `zstd -19` makes wants no more.
@@ -243,8 +243,10 @@ impl Unpacker {
             self.is_whole = more == 0;
             let unpacked = self.output.get(..written).unwrap_or_default();
             self.blocks.write_all(unpacked)?;
-            // A full buffer may not be all that this input gives.
-            if input.pos() == piece.len() && written < self.output.len() {
+            // A full buffer may not be all that this input gives, unless the frame ends with it: asked once more, the decoder
+            // would wait for the next one.
+            let is_done = self.is_whole || written < self.output.len();
+            if input.pos() == piece.len() && is_done {
                 return Ok(());
             }
         }

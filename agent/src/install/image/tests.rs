@@ -184,6 +184,26 @@ async fn a_packed_image_is_unpacked_as_it_comes() {
 }
 
 #[tokio::test]
+async fn a_packed_image_may_have_any_length() {
+    let device = device();
+    let bytes = vec![5; 3 * intake::BUFFER];
+    for length in [1, 2, 3].map(|times| times * intake::BUFFER) {
+        for length in length - 1..=(length + 1).min(bytes.len()) {
+            let bytes = &bytes[..length];
+            for has_checksum in [false, true] {
+                let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+                encoder.include_checksum(has_checksum).unwrap();
+                encoder.write_all(bytes).unwrap();
+                device.install(&encoder.finish().unwrap()).await.unwrap();
+                let mut found = vec![0; length];
+                device.slot("/dev/b").read_at(0, &mut found).unwrap();
+                assert_eq!(found, bytes);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_image_that_does_not_fit_is_refused_in_words() {
     let device = device();
     let bomb = zstd::encode_all(vec![0u8; SLOT + 1].as_slice(), 3).unwrap();
