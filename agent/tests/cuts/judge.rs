@@ -34,7 +34,9 @@ impl Scene {
         // A restart of the machine is on the medium; so is what GRUB writes.
         disk.settle();
         let env = grub_env(&format!("otter_slot={committed}\n"));
-        disk::write_whole(disk, Path::new(GRUB_ENV), &env, PUBLIC).map_err(|e| e.to_string())?;
+        disk.open_slot(Path::new(GRUB_ENV))
+            .and_then(|mut block| block.write_at(0, &env))
+            .map_err(|e| e.to_string())?;
         let line = format!("quiet otter.slot={slot}\n");
         disk::write_whole(disk, Path::new("/proc/cmdline"), line.as_bytes(), PUBLIC)
             .map_err(|e| e.to_string())?;

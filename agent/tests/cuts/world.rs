@@ -219,7 +219,12 @@ impl Scene {
         for (name, text) in files("1.0.0") {
             write(&format!("/usr/share/app/{name}"), text.as_bytes());
         }
-        write(GRUB_ENV, &grub_env("otter_slot=a\n"));
+        let env = grub_env("otter_slot=a\n");
+        disk::make_dirs(disk, Path::new("/boot")).unwrap();
+        // Written in place, as a slot is.
+        disk.make_slot(Path::new(GRUB_ENV), env.len());
+        let mut block = disk.open_slot(Path::new(GRUB_ENV)).unwrap();
+        block.write_at(0, &env).unwrap();
         for (slot, content) in [("a", &self.old), ("b", &vec![7; SLOT])] {
             let path = PathBuf::from(format!("/dev/{slot}"));
             disk.make_slot(&path, SLOT);

@@ -24,7 +24,10 @@ fn device() -> Device {
     }
     let mut env = b"# GRUB Environment Block\notter_slot=a\n".to_vec();
     env.resize(1024, b'#');
-    disk::write_whole(&disk, Path::new("/grubenv"), &env, PUBLIC).unwrap();
+    let path = Path::new("/grubenv");
+    disk.make_slot(path, env.len());
+    disk.open_slot(path).unwrap().write_at(0, &env).unwrap();
+    disk.settle();
     let counting = CountingDisk::new(Arc::new(disk.clone()));
     let written = counting.written();
     let counting: Arc<dyn Disk> = Arc::new(counting);
