@@ -56,7 +56,7 @@ fn programs(release: bool) -> Result<()> {
 }
 
 /// Builds the agent as devices get it, with nothing that only the others need, and puts it beside them.
-fn agent() -> Result<()> {
+pub(crate) fn agent() -> Result<()> {
     const PROFILE: &str = "device";
     const NAME: &str = "otter-agent";
     let mut command = rust::cargo();

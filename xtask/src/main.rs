@@ -13,11 +13,13 @@ mod paths;
 mod postgres;
 mod process;
 mod programs;
+mod random;
 mod rust;
 mod site;
 mod steps;
 mod test;
 mod tools;
+mod vm;
 mod wasm;
 
 use std::process::ExitCode;
@@ -46,6 +48,8 @@ enum Command {
     Cuts(cuts::Options),
     /// Feeds input that nobody would send to everything that reads what others send.
     Fuzz(fuzz::Options),
+    /// Updates a virtual machine slot to slot, and cuts its power at random moments and at every flush.
+    Vm(vm::Options),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
             Command::Bench(options) => bench::run(&options),
             Command::Cuts(options) => cuts::run(&options),
             Command::Fuzz(options) => fuzz::run(&options),
+            Command::Vm(options) => vm::run(&options),
         });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

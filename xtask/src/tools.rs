@@ -72,6 +72,32 @@ pub(crate) const REGISTRY: Package = Package {
     present: || process::in_path("docker-registry"),
 };
 
+/// What a virtual machine runs on.
+pub(crate) const QEMU: Package = Package {
+    name: "qemu-system-x86",
+    present: || process::in_path("qemu-system-x86_64"),
+};
+/// GRUB for a machine with a BIOS.
+pub(crate) const GRUB_PC: Package = Package {
+    name: "grub-pc-bin",
+    present: || Path::new("/usr/lib/grub/i386-pc/boot.img").is_file(),
+};
+/// What puts a system together from Debian's packages.
+pub(crate) const MMDEBSTRAP: Package = Package {
+    name: "mmdebstrap",
+    present: || process::in_path("mmdebstrap"),
+};
+/// What divides disks.
+pub(crate) const FDISK: Package = Package {
+    name: "fdisk",
+    present: || process::in_path("sfdisk"),
+};
+/// What packs images.
+pub(crate) const ZSTD: Package = Package {
+    name: "zstd",
+    present: || process::in_path("zstd"),
+};
+
 /// `apt-get`, asking nothing.
 pub(crate) fn apt_get() -> Command {
     let mut command = Command::new("apt-get");

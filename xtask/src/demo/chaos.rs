@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -13,6 +13,7 @@ use super::report::Report;
 use super::rollout::{Order, Rollout, View, number, text};
 use super::stage::{Content, SIMULATED, Stage};
 use crate::programs::Gateway;
+use crate::random::{Random, seed_of_now};
 
 /// How long one rollout may take, with all its interruptions.
 const ROLLOUT: Duration = Duration::from_secs(600);
@@ -43,7 +44,7 @@ pub(super) fn play(
     eprintln!("{rollouts} rollouts; repeat the random moments with --seed {seed}");
     let stop = AtomicBool::new(false);
     let (played, kills) = std::thread::scope(|scope| {
-        let killer = scope.spawn(|| kill(stage, Random(seed), &stop));
+        let killer = scope.spawn(|| kill(stage, Random::new(seed), &stop));
         let played = (1..=rollouts).try_for_each(|number| one(stage, number));
         stop.store(true, Ordering::Relaxed);
         (played, killer.join())
@@ -230,53 +231,4 @@ fn differing(stage: &Stage) -> Result<BTreeMap<String, (String, String)>> {
             (known != own).then(|| (id, (own, known.to_owned())))
         })
         .collect())
-}
-
-fn seed_of_now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(1, |since| since.subsec_nanos().into())
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, and good enough for moments.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number from `least` to `most`, both included.
-    fn between(&mut self, least: u64, most: u64) -> u64 {
-        least + self.next() % (most - least + 1)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_same_seed_brings_the_same_moments() {
-        // The first outputs of the reference implementation for seed 1234567.
-        let mut random = Random(1_234_567);
-        assert_eq!(random.next(), 6_457_827_717_110_365_317);
-        assert_eq!(random.next(), 3_203_168_211_198_807_973);
-        let moments = |seed| {
-            let mut random = Random(seed);
-            (0..9)
-                .map(|_| random.between(BETWEEN.0, BETWEEN.1))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(moments(7), moments(7));
-        assert_ne!(moments(7), moments(8));
-        assert!(
-            moments(7)
-                .iter()
-                .all(|moment| (BETWEEN.0..=BETWEEN.1).contains(moment))
-        );
-    }
 }
