@@ -7,10 +7,11 @@ use anyhow::Context;
 use otter_protocol::Version;
 use tokio::time::Instant;
 
+use crate::attempt_logs::AttemptLogs;
 use crate::backup::Backups;
+use crate::bootloader::Bootloader;
 use crate::config::Config;
 use crate::disk::{self, CountingDisk, Disk, RealDisk};
-use crate::enroll::Enrollment;
 use crate::health::HealthCheck;
 use crate::history::History;
 use crate::identity::Identity;
@@ -22,15 +23,14 @@ use crate::net::backoff::Backoff;
 use crate::net::transport::Transport;
 use crate::net::{Client, links};
 use crate::observer::{Observer, Observers};
+use crate::orders::{Order, Orders, Outcome};
 use crate::policy::{Senses, interval};
 use crate::service::Trial;
 use crate::states::Patience;
-use crate::{clock, outbox, states};
+use crate::{clock, states};
 
 /// How often the agent may be started anew while a new version is, before that is the version's fault.
 const MOST_RESTARTS: u32 = 5;
-/// How long `check` waits for the last reports to be delivered.
-const LAST_DELIVERY: Duration = Duration::from_secs(30);
 
 /// One device's agent.
 #[derive(Debug)]
@@ -50,6 +50,9 @@ pub struct Agent {
     pub(crate) senses: Senses,
     pub(crate) heart: Heart,
     pub(crate) observers: Observers,
+    pub(crate) orders: Orders,
+    pub(crate) logs: AttemptLogs,
+    pub(crate) bootloader: Bootloader,
     /// Until `run` takes them.
     watchdogs: Mutex<Vec<Box<dyn Watchdog>>>,
     _held: Held,
@@ -158,6 +161,9 @@ impl Agent {
             senses: Senses::new(disk.clone(), &config.policy),
             heart,
             observers: Observers::new(parts.signs.observers.into_iter().chain(parts.observer)),
+            orders: Orders::default(),
+            logs: AttemptLogs::new(disk.clone(), &state),
+            bootloader: Bootloader::new(disk.clone(), config.bootloader_version.clone()),
             watchdogs: Mutex::new(parts.signs.watchdogs),
             config,
             disk,
@@ -193,7 +199,7 @@ impl Agent {
         tokio::select! {
             () = stop => {}
             () = work => {}
-            () = outbox::deliver(&self.journal, &self.client, self.config.retry) => {}
+            () = self.deliver() => {}
             () = self.count_crashes() => {}
         }
         tracing::info!(
@@ -209,41 +215,13 @@ impl Agent {
     /// Asks the server once, follows its decision to the end, or as far as the device's own policy lets it now, and delivers
     /// what there is to say. The service runs on.
     pub async fn check(&self) -> anyhow::Result<()> {
-        let work = async {
-            self.boot().await?;
-            if let Enrollment::Pending { fingerprint, .. } = self.try_enroll().await? {
-                anyhow::bail!(
-                    "an operator has to accept this device's key {fingerprint}; then check again"
-                );
-            }
-            if self.journal.record().attempt.is_none() {
-                self.ask().await?;
-            }
-            let mut backoff = Backoff::new(self.config.retry);
-            while self.journal.record().attempt.is_some() {
-                if states::is_held(self).await? {
-                    tracing::warn!(
-                        "this device's own policy holds the attempt back: `otter-agent status` says why, and the next run goes on with it"
-                    );
-                    break;
-                }
-                self.step_or_wait(&mut backoff).await;
-            }
-            self.observers.at(None);
-            if tokio::time::timeout(LAST_DELIVERY, outbox::is_empty(&self.journal))
-                .await
-                .is_err()
-            {
-                tracing::warn!(
-                    "some reports are not delivered yet; the next run goes on with them"
-                );
-            }
-            Ok(())
-        };
-        tokio::select! {
-            result = work => result,
-            () = outbox::deliver(&self.journal, &self.client, self.config.retry) => Ok(()),
-            () = self.count_crashes() => Ok(()),
+        let say = |text: &str| tracing::info!("{text}");
+        match self.carry_out(Order::Check, say).await? {
+            Outcome::Refused(why) => anyhow::bail!(why),
+            Outcome::Pending => anyhow::bail!(
+                "an operator has to accept this device's key; `otter-agent enroll` shows it"
+            ),
+            _ => Ok(()),
         }
     }
 
@@ -259,7 +237,10 @@ impl Agent {
             Some(step) if step.is_before_change() => self.start_installed().await?,
             Some(step) => {
                 tracing::info!("the agent goes on with an attempt: {step}");
-                self.journal.change(resume)?;
+                self.journal.change(|record| {
+                    record.remark(format!("an agent goes on with it: {step}"));
+                    resume(record);
+                })?;
             }
         }
         if let Err(error) = self.installer.clean(&kept(&self.journal.record())).await {
@@ -299,15 +280,25 @@ impl Agent {
         Ok(())
     }
 
-    async fn step_or_wait(&self, backoff: &mut Backoff) {
+    /// Takes a step; one that fails is taken again after a while.
+    pub(crate) async fn step_or_wait(&self, backoff: &mut Backoff) {
         match states::step(self).await {
             Ok(()) => backoff.succeeded(),
             Err(error) => {
                 let wait = backoff.failed(None);
+                self.remark(format!("{error:#}"));
                 tracing::error!("{error:#}; it is tried again in {wait:.1?}");
                 self.heart.sleep(wait).await;
             }
         }
+    }
+
+    /// Puts a line into the log of the attempt under way; on the disk with the next change of the journal.
+    pub(crate) fn remark(&self, text: impl AsRef<str>) {
+        self.journal
+            .note(|record| record.remark(text), |_, _| false)
+            // Nothing is written, so that nothing can fail.
+            .ok();
     }
 
     /// Returns the version that runs; empty on a device that has none.

@@ -10,6 +10,11 @@ pub(crate) fn now() -> Timestamp {
     jiff::Timestamp::now().into()
 }
 
+/// Returns a time without its fraction of a second, for people.
+pub(crate) fn to_second(at: Timestamp) -> Timestamp {
+    Timestamp(at.0.div_euclid(1000).saturating_mul(1000))
+}
+
 /// Tells whether a clock that says this was ever set.
 pub(crate) fn was_set(now: Timestamp) -> bool {
     now >= SOURCE_TIME

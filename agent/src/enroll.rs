@@ -66,11 +66,12 @@ impl Agent {
         }
     }
 
-    /// Asks until the device takes part; fails where the server can't be asked or says no.
-    pub(crate) async fn enroll(&self) -> anyhow::Result<()> {
+    /// Asks until the device takes part, which it then does, or somebody at the device wants something else; fails where the
+    /// server can't be asked or says no.
+    pub(crate) async fn enroll(&self) -> anyhow::Result<bool> {
         loop {
             match self.try_enroll().await? {
-                Enrollment::Enrolled => return Ok(()),
+                Enrollment::Enrolled => return Ok(true),
                 Enrollment::Pending {
                     fingerprint,
                     retry_after,
@@ -78,7 +79,10 @@ impl Agent {
                     tracing::info!(
                         "an operator has to accept this device's key {fingerprint}; asking again in {retry_after:.1?}"
                     );
-                    self.heart.sleep(retry_after).await;
+                    let wait = tokio::time::timeout(retry_after, self.orders.any());
+                    if self.heart.rest(wait).await.is_ok() {
+                        return Ok(false);
+                    }
                     self.heart.promise(CALLS);
                 }
             }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::disk::{self, Disk, PUBLIC};
-use crate::journal::{Attempt, Waiting};
+use crate::journal::{Attempt, Origin, Waiting};
 
 const LARGEST: u64 = 4 << 20;
 
@@ -34,6 +34,9 @@ pub struct Ended {
     pub written_bytes: Option<u64>,
     /// The device's last word on it.
     pub last_report: Waiting,
+    /// Who wanted it.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 impl Ended {
@@ -48,6 +51,7 @@ impl Ended {
             message: last_report.report.message.clone(),
             written_bytes: None,
             last_report,
+            origin: attempt.origin.clone(),
         }
     }
 }

@@ -7,11 +7,13 @@
 //! | [`journal`], [`history`] | where the agent is, and how attempts ended |
 //! | [`install`] | installers, by kind of artifact |
 //! | [`backup`] | the data that is put back where an update is taken back |
-//! | `boot` | the boot loader, which is told what to start |
+//! | `boot`, `bootloader` | the boot loader, which is told what to start, and which version it is |
 //! | [`service`], `program`, `systemctl` | the program that is kept running, and those that are run to their end |
 //! | [`health`] | whether a version stays |
 //! | [`life`], [`observer`] | signs that the agent lives, and who wants to know how it gets on |
+//! | [`orders`] | what somebody at the device asks for |
 //! | [`net`], `outbox`, [`enroll`] | the server: calls, downloads, reports, enrollment |
+//! | `attempt_logs`, `redact` | what the server hears of attempts that went wrong, without secrets |
 //! | `trust`, [`trust_store`], [`identity`] | whom the device trusts, and who it is |
 //! | [`disk`], [`machine`] | everything that is done to disk, and to the machine |
 //! | [`policy`] | what the device asks for beyond what the server allows, what it counts and says of itself |
@@ -22,8 +24,10 @@
 //! policy only says "not now"), and nothing installs what the verified targets metadata doesn't name.
 
 pub mod agent;
+mod attempt_logs;
 pub mod backup;
 mod boot;
+mod bootloader;
 mod clock;
 pub mod config;
 pub mod disk;
@@ -40,9 +44,11 @@ pub mod logging;
 pub mod machine;
 pub mod net;
 pub mod observer;
+pub mod orders;
 mod outbox;
 pub mod policy;
 mod program;
+mod redact;
 pub mod service;
 mod states;
 pub mod status;

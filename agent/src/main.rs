@@ -8,11 +8,18 @@ use clap::{Parser, Subcommand};
 use otter_agent::agent::{Agent, Parts};
 use otter_agent::config::Config;
 use otter_agent::enroll::Enrollment;
+use otter_agent::orders::{self, Desk, Order, Outcome};
 use otter_agent::{doctor, logging, status};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long what still writes may go on after the agent's end.
 const LAST_MOMENTS: Duration = Duration::from_secs(1);
+
+/// What the exit statuses of commands say that follow an attempt.
+const EXITS: &str = "Exit status: 0 the new version runs and is healthy, or there is nothing to install; 1 it can't be done; \
+    3 an operator has to accept this device first; 4 it did not stay: the device runs what it ran; 5 the device's own policy \
+    holds it back, and the agent goes on with it by itself; 6 the device restarts, and the agent goes on with it then. Where an \
+    agent runs already, it does the work.";
 
 /// Otter's agent: keeps this device on the release that its server decides on and its publishers signed.
 #[derive(Parser)]
@@ -34,8 +41,20 @@ struct Arguments {
 enum Command {
     /// Works until it is stopped by SIGTERM or Ctrl-C; then stops the service that it keeps running, too.
     Run,
-    /// Checks in once, follows the decision to its end and exits; the service runs on.
+    /// Checks in now, follows the decision to its end and exits; the service runs on. See `update` for exit statuses.
     Check,
+    /// Checks in now, whatever the interval, and installs what the server offers, as far as this device's own policy lets it. A
+    /// version that was taken back here by `rollback` may come again.
+    #[command(after_help = EXITS)]
+    Update,
+    /// Takes the device back to its former version, which is kept beside the one that runs, and proves it healthy. What it is
+    /// taken back from isn't installed again until another release comes, or `update` asks for it.
+    #[command(after_help = EXITS)]
+    Rollback {
+        /// Why; the server is told.
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Prints how the agent stands.
     Status {
         /// Prints JSON.
@@ -74,7 +93,8 @@ fn start(command: Command, config: Config) -> anyhow::Result<ExitCode> {
         Command::Status { json } => return print_status(&config, json),
         Command::History { json } => return print_history(&config, json),
         Command::Doctor { .. } => {}
-        Command::Run | Command::Check | Command::Enroll => logging::begin(),
+        Command::Run | Command::Enroll => logging::begin(),
+        Command::Check | Command::Update | Command::Rollback { .. } => logging::begin(),
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -89,14 +109,59 @@ async fn work(command: Command, config: Config) -> anyhow::Result<ExitCode> {
     if let Command::Doctor { json } = command {
         return examine(&config, json).await;
     }
+    let order = match command {
+        Command::Check => Order::Check,
+        Command::Update => Order::Update,
+        Command::Rollback { reason } => Order::RollBack { reason },
+        Command::Run => return run(config).await,
+        _ => return enroll(&open(config)?).await,
+    };
+    let outcome = match orders::hand_over(&config.state_dir, &order, say).await? {
+        Some(outcome) => outcome,
+        None => carry_out(&open(config)?, order).await?,
+    };
+    if let Outcome::Refused(why) = &outcome {
+        eprintln!("error: {why}");
+    }
+    Ok(ExitCode::from(outcome.exit_status()))
+}
+
+fn open(config: Config) -> anyhow::Result<Agent> {
     let parts = Parts::of_this_machine(&config)?;
-    let agent = Agent::open(config, parts)?;
-    match command {
-        Command::Run => agent.run(stopped()?).await?,
-        Command::Check => agent.check().await?,
-        _ => return enroll(&agent).await,
+    Agent::open(config, parts)
+}
+
+async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let state = config.state_dir.clone();
+    let agent = open(config)?;
+    let orders = async {
+        match Desk::open(&state) {
+            Ok(desk) => desk.serve(&agent).await,
+            Err(error) => {
+                tracing::warn!(
+                    "`otter-agent update` and `rollback` won't reach this agent: {error}"
+                );
+                std::future::pending().await
+            }
+        }
+    };
+    tokio::select! {
+        stopped = agent.run(stopped()?) => stopped?,
+        () = orders => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Carries an order out where no agent runs that could.
+async fn carry_out(agent: &Agent, order: Order) -> anyhow::Result<Outcome> {
+    tokio::select! {
+        outcome = agent.carry_out(order, say) => outcome,
+        () = stopped()? => Ok(agent.interrupted()),
+    }
+}
+
+fn say(text: &str) {
+    println!("{text}");
 }
 
 async fn enroll(agent: &Agent) -> anyhow::Result<ExitCode> {

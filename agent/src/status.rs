@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::disk::{Disk, RealDisk};
 use crate::history::{Ended, History};
 use crate::identity::Identity;
-use crate::journal::{Journal, Record, Step};
+use crate::journal::{Journal, Origin, Record, Step, TakenBack};
 use crate::lock::StateLock;
 use crate::net::links::{self, LinkStatus};
 use crate::policy::{self, Circumstances, Counters, Held};
@@ -35,6 +35,8 @@ pub struct Report {
     pub release_counter: Option<u64>,
     /// What ran before it.
     pub previous_version: Option<Version>,
+    /// What somebody at the device took it back from, which therefore isn't installed again.
+    pub taken_back: Option<TakenBack>,
     /// The attempt under way.
     pub attempt: Option<UnderWay>,
     /// How links stand, where there are several to choose from.
@@ -54,8 +56,10 @@ pub struct Report {
 /// An attempt under way.
 #[derive(Debug, Serialize)]
 pub struct UnderWay {
-    /// Its number.
+    /// Its number; 0 where no server knows of it.
     pub id: AttemptId,
+    /// Who wanted it.
+    pub origin: Origin,
     /// The version that it installs.
     pub version: Version,
     /// Where it is.
@@ -87,8 +91,10 @@ pub fn report(config: &Config) -> anyhow::Result<Report> {
         version: installed.map(|installed| installed.version.clone()),
         release_counter: installed.map(|installed| installed.release_counter),
         previous_version: record.previous.map(|previous| previous.version),
+        taken_back: record.taken_back,
         attempt: record.attempt.map(|attempt| UnderWay {
             id: attempt.offer.attempt,
+            origin: attempt.origin,
             version: attempt.offer.version,
             step: attempt.step,
             started_at: attempt.started_at,
@@ -130,7 +136,7 @@ pub fn as_text(report: &Report) -> String {
             let held = held.map(|held| format!(", {} (since {})", held.words, held.since));
             format!(
                 "{} to {}, {} since {}{}",
-                attempt.id,
+                attempt.origin.name(attempt.id),
                 attempt.version,
                 attempt.step,
                 attempt.started_at,
@@ -165,6 +171,14 @@ pub fn as_text(report: &Report) -> String {
         ("boots", boots_line(&report.counters)),
         ("crashes", report.counters.crashes.to_string()),
     ];
+    if let Some(taken_back) = &report.taken_back {
+        let since = clock::to_second(taken_back.at);
+        let words = format!(
+            "{} since {since}; `otter-agent update` lets it come again",
+            taken_back.version
+        );
+        lines.push(("taken back", words));
+    }
     lines.extend(report.link.iter().flat_map(LinkStatus::lines));
     let mut text = String::new();
     for (name, value) in lines {
@@ -202,7 +216,7 @@ pub fn one_line(ended: &Ended) -> String {
     format!(
         "{} {} from {} to {}, {}{}{}",
         ended.ended_at,
-        ended.offer.attempt,
+        ended.origin.name(ended.offer.attempt),
         from.unwrap_or("nothing"),
         ended.offer.version,
         ended.outcome,

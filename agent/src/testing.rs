@@ -9,33 +9,25 @@ use crate::journal::{Attempt, Signed, Step};
 
 /// An attempt at release 2.0.0 whose artifact is `new`.
 pub(crate) fn attempt(step: Step) -> Attempt {
-    Attempt {
-        offer: Offer {
-            attempt: AttemptId(7),
-            attempt_uuid: uuid::Uuid::from_u128(7),
-            rollout: RolloutId(1),
-            release: ReleaseId(2),
-            version: "2.0.0".into(),
-            release_counter: 2,
-            required: false,
-            artifact: OfferedArtifact {
-                sha256: Sha256Digest::of(b"new"),
-                size: 3,
-                kind: ArtifactKind::Bundle,
-                url: "/device/v1/artifacts/x".to_owned(),
-            },
+    let offer = Offer {
+        attempt: AttemptId(7),
+        attempt_uuid: uuid::Uuid::from_u128(7),
+        rollout: RolloutId(1),
+        release: ReleaseId(2),
+        version: "2.0.0".into(),
+        release_counter: 2,
+        required: false,
+        artifact: OfferedArtifact {
+            sha256: Sha256Digest::of(b"new"),
+            size: 3,
+            kind: ArtifactKind::Bundle,
+            url: "/device/v1/artifacts/x".to_owned(),
         },
+    };
+    Attempt {
         step,
         started_at: Timestamp(0),
-        written_before: 0,
-        signed: None,
-        target: None,
-        last_sequence: 0,
-        restarts: 0,
-        boots: 0,
-        restarting: None,
-        reason: None,
-        held: None,
+        ..Attempt::at(offer, 0)
     }
 }
 

@@ -111,6 +111,8 @@ impl Agent {
             .map_err(|error| distrust(error, None))?;
         equal(offer, &signed).map_err(Distrust::Refused)?;
         stepped(&self.version(), &signed).map_err(Distrust::Refused)?;
+        let bootloader = self.bootloader.version().await;
+        bootable(bootloader.as_ref(), &signed).map_err(Distrust::Refused)?;
         Ok(signed)
     }
 }
@@ -170,6 +172,22 @@ fn stepped(running: &Version, signed: &SignedArtifact) -> Result<(), String> {
     }
 }
 
+/// Refuses a release that needs a newer boot loader, where both versions can be compared.
+fn bootable(running: Option<&Version>, signed: &SignedArtifact) -> Result<(), String> {
+    let needed = signed.facts.min_bootloader_version.as_deref();
+    let (Some(running), Some(needed)) = (running, needed.map(Version::from)) else {
+        return Ok(());
+    };
+    match (running.semantic(), needed.semantic()) {
+        (Some(has), Some(needs)) if has < needs => Err(format!(
+            "wrong software: {} needs boot loader {needed}, but the device has {running}. \
+             Renew its boot loader first",
+            signed.facts.version
+        )),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,5 +221,17 @@ mod tests {
         assert!(error.contains("1.5.0 first"), "{error}");
         stepped(&"1.5.0".into(), &signed).unwrap();
         stepped(&"summer".into(), &signed).unwrap();
+    }
+
+    #[test]
+    fn a_signed_minimum_of_the_boot_loader_holds_where_it_is_known() {
+        let mut signed = SignedArtifact::from(testing::signed(b"new"));
+        bootable(Some(&"1.0.0".into()), &signed).unwrap();
+        signed.facts.min_bootloader_version = Some("2.0.0".to_owned());
+        let error = bootable(Some(&"1.9.0".into()), &signed).unwrap_err();
+        assert!(error.contains("needs boot loader 2.0.0"), "{error}");
+        bootable(Some(&"2.0.0".into()), &signed).unwrap();
+        bootable(Some(&"winter".into()), &signed).unwrap();
+        bootable(None, &signed).unwrap();
     }
 }

@@ -96,19 +96,24 @@ impl Machine {
         self.server.offer(&release)
     }
 
-    /// Starts the agent again whenever the machine was restarted, until an attempt ends.
     async fn update(&mut self, version: &str) -> AttemptReport {
         let attempt = self.offer(version);
+        self.until(|machine| machine.server.fleet().end_of(attempt))
+            .await
+    }
+
+    /// Starts the agent again whenever the machine was restarted, until something is so.
+    async fn until<T>(&mut self, is_so: impl Fn(&Self) -> Option<T>) -> T {
         let restarted = self.device.path("restarted");
         loop {
-            let ended = eventually("a restart or an end", || {
-                let end = self.server.fleet().end_of(attempt);
+            let so = eventually("a restart or an end", || {
+                let so = is_so(self);
                 let is_down = fs::remove_file(&restarted).is_ok();
-                (is_down || end.is_some()).then_some(end)
+                (is_down || so.is_some()).then_some(so)
             })
             .await;
-            match ended {
-                Some(end) => return end,
+            match so {
+                Some(so) => return so,
                 None => {
                     self.device.kill();
                     self.device.start();
@@ -165,6 +170,30 @@ async fn a_system_is_tried_and_stays_or_the_old_one_is_started_again() {
         AttemptState::Succeeded,
     ];
     assert_eq!(outcomes, story);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_at_the_device_takes_it_back_to_the_other_slot() {
+    let mut machine = Machine::new().await;
+    let end = machine.update("1.1.0").await;
+    assert_eq!(end.state, AttemptState::Succeeded, "{:?}", end.message);
+    let back = tokio::task::block_in_place(|| machine.device.run(&["rollback"]));
+    let said = String::from_utf8_lossy(&back.stdout).into_owned();
+    assert_eq!(back.status.code(), Some(6), "{said}{back:?}");
+    assert!(said.contains("the device restarts"), "{said}");
+    machine
+        .until(|machine| {
+            let journal = machine.device.journal();
+            let is_back = journal.installed?.version == "1.0.0".into();
+            (is_back && journal.attempt.is_none()).then_some(())
+        })
+        .await;
+    assert_eq!(
+        (machine.read("running"), machine.read("committed")),
+        ("a".into(), "a".into())
+    );
+    let taken_back = machine.device.journal().taken_back.unwrap();
+    assert_eq!(taken_back.version, "1.1.0".into());
 }
 
 #[tokio::test(flavor = "multi_thread")]

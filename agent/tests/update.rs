@@ -270,3 +270,19 @@ async fn a_second_agent_on_the_same_folder_is_refused_and_disturbs_nobody() {
     }
     assert_eq!(fleet.device.answers_with("1.0.0").await, pid);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_boot_loaders_version_goes_with_each_check_in() {
+    let server = Server::start().await;
+    let more = "bootloader_version = { command = [\"echo\", \"2024.01\"] }";
+    let mut device = Device::with(&server, more);
+    device.start();
+    let twice = || (server.fleet().check_ins.len() >= 2).then_some(());
+    eventually("two check-ins", twice).await;
+    let fleet = server.fleet();
+    let mut said = fleet
+        .check_ins
+        .iter()
+        .map(|it| it.bootloader_version.clone());
+    assert!(said.all(|version| version == Some("2024.01".into())));
+}

@@ -110,6 +110,22 @@ impl Backups {
         on_disk(move || backups.go_on_now().map_err(not_put_back)).await
     }
 
+    /// Removes an attempt's back-ups.
+    pub(crate) async fn discard(&self, attempt: AttemptId) -> Result<(), InstallError> {
+        let backups = self.clone();
+        on_disk(move || {
+            let mut passes = [Pass::Running, Pass::Stopped].into_iter();
+            let removed = passes.try_for_each(|pass| {
+                disk::remove_tree(backups.disk.as_ref(), &backups.place(attempt, pass))
+            });
+            removed.map_err(|cause| InstallError::Disk {
+                what: "old back-ups can't be removed".to_owned(),
+                cause,
+            })
+        })
+        .await
+    }
+
     /// Removes every back-up but the newest.
     pub(crate) async fn clean(&self) -> Result<(), InstallError> {
         let backups = self.clone();

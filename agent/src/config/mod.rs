@@ -1,6 +1,7 @@
 //! `otter-agent.toml`: what a person writes. `otter-agent.example.toml` explains every key.
 
 mod backup;
+mod bootloader;
 mod bundle;
 mod check;
 mod container;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 use url::Url;
 
 pub use backup::BackupConfig;
+pub use bootloader::BootloaderVersion;
 pub use bundle::BundleConfig;
 pub use check::{Check, MqttLogin, Probe};
 pub use container::{ContainerConfig, Way};
@@ -35,7 +37,7 @@ pub use life::{IdleLed, LedConfig, WatchdogConfig};
 pub use link::{LinkConfig, LinkKind, MeteredPolicy};
 pub use module::{ModuleConfig, Verb};
 pub use money::Money;
-pub use network::{CheckInPolicy, DownloadPolicy, KeepPolicy, RetryPolicy};
+pub use network::{CheckInPolicy, DownloadPolicy, KeepPolicy, RetryPolicy, UploadLogs};
 pub use policy::{PolicyConfig, SolarConfig};
 pub use restart::RestartConfig;
 pub use service::{ServiceConfig, ServiceKind};
@@ -82,6 +84,12 @@ pub struct Config {
     /// How to fetch.
     #[serde(default)]
     pub download: DownloadPolicy,
+    /// Of which attempts the server gets the log.
+    #[serde(default)]
+    pub upload_logs: UploadLogs,
+    /// Tells the boot loader's version, where the device has one that matters.
+    #[serde(default)]
+    pub bootloader_version: Option<BootloaderVersion>,
     /// How to try again.
     #[serde(default)]
     pub retry: RetryPolicy,
@@ -245,6 +253,11 @@ impl Config {
             .chain(self.container.iter_mut().flat_map(ContainerConfig::paths))
             .chain(&mut self.backup.paths)
             .chain(self.policy.paths())
+            .chain(
+                self.bootloader_version
+                    .iter_mut()
+                    .flat_map(BootloaderVersion::paths),
+            )
             .chain(self.health.check.iter_mut().flat_map(Check::paths))
             .chain(
                 self.watchdog

@@ -7,6 +7,19 @@ use serde::Deserialize;
 
 use super::seconds::Seconds;
 
+/// Of which ended attempts the server gets the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UploadLogs {
+    /// Of all.
+    Always,
+    /// Of those that didn't succeed.
+    #[default]
+    Failures,
+    /// Of none.
+    Never,
+}
+
 /// Bounds on the interval that the server asks for.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::config::BootloaderVersion as Says;
 
 const SMALL: &str = "server = \"http://127.0.0.1:8080\"\ndevice_id = \"gw-1\"\nmodel = \"rpi4\"\n\
     state_dir = \"state\"\n[bundle]\nroot = \"/opt/greeter\"\n";
@@ -342,4 +343,21 @@ fn the_examples_container_section_has_every_key() {
     let container = config.unwrap().container.unwrap();
     assert_eq!(container.name, "greeter");
     assert_eq!(container.wait(), Duration::from_secs(60));
+}
+
+#[test]
+fn the_boot_loaders_version_is_told_in_any_of_three_ways() {
+    let example = include_str!("../../otter-agent.example.toml");
+    let lines = example.lines().filter_map(|line| line.strip_prefix("# "));
+    let ways: Vec<_> = lines
+        .filter(|line| line.starts_with("bootloader_version = "))
+        .map(|line| Config::parse(&format!("{line}\n{SMALL}"), Path::new("/etc")).unwrap())
+        .map(|config| config.bootloader_version.unwrap())
+        .collect();
+    let [Says::Is(_), Says::File { file }, Says::Command { command }] = ways.as_slice() else {
+        panic!("{ways:?}");
+    };
+    assert!(file.is_absolute() && command.len() == 3);
+    let error = refusal(&format!("bootloader_version = 3\n{SMALL}"));
+    assert!(error.contains("must be a text, `{ file = … }`"), "{error}");
 }

@@ -139,6 +139,21 @@ pub trait Installer: Send + Sync + std::fmt::Debug {
     /// Removes every version but these, and whatever was left half done.
     async fn clean(&self, keep: &[Installed]) -> Result<(), InstallError>;
 
+    /// Tells whether a version that ran before is there still, whole, so that it can be applied once more; the error says what
+    /// is missing. By default nothing is.
+    async fn keeps(&self, version: &Installed) -> Result<(), InstallError> {
+        let _ = version;
+        Err(InstallError::Unfit(format!(
+            "what installs {}s keeps no former version to apply again",
+            self.kind()
+        )))
+    }
+
+    /// Returns the last lines that the version printed which runs, or ran last; none by default.
+    async fn output(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Ends what doesn't outlive the agent, which stops in order; everything that runs by default.
     async fn leave(&self) -> Result<(), InstallError> {
         self.stop().await

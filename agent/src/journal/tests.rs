@@ -1,3 +1,6 @@
+use otter_protocol::AttemptState;
+
+use super::record::MOST_REPORTS;
 use super::*;
 use crate::disk::SimulatedDisk;
 use crate::testing;

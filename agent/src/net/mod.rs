@@ -120,6 +120,21 @@ impl Client {
             .await
     }
 
+    /// Delivers an attempt's log: text, in UTF-8 as far as it goes.
+    pub async fn put_log(&self, attempt: AttemptId, text: Vec<u8>) -> Result<(), NetError> {
+        let mut call = self.call(&format!("device/v1/attempts/{attempt}/log"))?;
+        call.method = Method::PUT;
+        call.body = Some(text);
+        let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+        call.headers.insert(CONTENT_TYPE, kind);
+        self.add_token(&mut call)?;
+        let answer = self.transport.send(call).await?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        Err(refusal(answer).await)
+    }
+
     fn call(&self, path: &str) -> Result<Request, NetError> {
         let url = self
             .base

@@ -68,8 +68,8 @@ impl Agent {
         let circumstances = Circumstances::with(power, device, disk, &self.journal.record());
         // A server that was stolen may call anything required; what was signed says whether it is.
         let signed = attempt.signed.as_ref();
-        let is_required =
-            attempt.offer.required && signed.is_none_or(|signed| signed.facts.required);
+        let is_required = attempt.is_by_hand()
+            || attempt.offer.required && signed.is_none_or(|signed| signed.facts.required);
         judge(
             &self.config.policy,
             &circumstances,

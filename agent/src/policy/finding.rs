@@ -2,6 +2,8 @@
 
 use otter_protocol::{Share, Timestamp};
 
+use crate::clock;
+
 /// A rule of the device's own policy, in the order in which they are walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
@@ -17,6 +19,8 @@ pub enum Rule {
     Stable,
     /// `cohort_share`
     Cohort,
+    /// Taken back at the device itself
+    TakenBack,
 }
 
 impl Rule {
@@ -29,6 +33,7 @@ impl Rule {
             Self::Mains => "mains",
             Self::Stable => "stable",
             Self::Cohort => "cohort",
+            Self::TakenBack => "taken_back",
         }
     }
 }
@@ -90,6 +95,13 @@ pub enum Finding {
         /// Whether the share takes it in: exact, where the place is rounded.
         is_in: bool,
     },
+    /// It is what somebody at the device took it back from.
+    TakenBack {
+        /// When.
+        at: Timestamp,
+        /// Why, as far as that was said.
+        reason: Option<String>,
+    },
 }
 
 impl Finding {
@@ -99,6 +111,7 @@ impl Finding {
             Self::NotAsked | Self::Required | Self::Open | Self::NoBattery | Self::OnMains => true,
             Self::Closed { .. } | Self::ClockNotSet { .. } => false,
             Self::OnBattery | Self::MainsUnknown | Self::ChargeUnknown { .. } => false,
+            Self::TakenBack { .. } => false,
             Self::Charge { got, least } => got >= least,
             Self::Crashes { got, most } => got <= most,
             Self::Cohort { is_in, .. } => *is_in,
@@ -138,6 +151,7 @@ impl Outcome {
             Rule::Mains => "mains",
             Rule::Stable => "the service to run stably",
             Rule::Cohort => "a larger share",
+            Rule::TakenBack => "`otter-agent update`",
         };
         let found = match &self.finding {
             Finding::NotAsked => "which its policy doesn't ask for".to_owned(),
@@ -159,6 +173,12 @@ impl Outcome {
             }
             Finding::MainsUnknown => "what it runs on can't be read. Check its gauge".to_owned(),
             Finding::Crashes { got, most } => format!("{got} crashes, at most {most}"),
+            Finding::TakenBack { at, reason } => {
+                let at = clock::to_second(*at);
+                let reason = reason.as_ref().map(|reason| format!(": {reason}"));
+                let reason = reason.unwrap_or_default();
+                format!("somebody at the device took it back from this version at {at}{reason}")
+            }
             Finding::Cohort { place, share, .. } => {
                 format!("its place is {place:.2} %, and those below {share} take part")
             }

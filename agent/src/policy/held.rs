@@ -6,6 +6,7 @@ use otter_protocol::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Rule, Verdict};
+use crate::clock;
 
 /// An attempt that the policy holds back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,11 +25,10 @@ impl Held {
     /// Returns what the server is told when nothing holds an attempt back any more. That message stays with the attempt,
     /// whatever becomes of it.
     fn epilogue(&self, now: Timestamp) -> String {
-        let second = |at: Timestamp| Timestamp(at.0.div_euclid(1000).saturating_mul(1000));
         format!(
             "was held back by the device's own policy from {} until {}",
-            second(self.since),
-            second(now)
+            clock::to_second(self.since),
+            clock::to_second(now)
         )
     }
 }

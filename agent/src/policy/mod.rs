@@ -8,6 +8,7 @@
 //! and why, at once and then every `report_interval_sec`, which keeps it from taking the wait for silence. What isn't known
 //! holds back where the policy asks for it. A release that is required, by its offer and by those who signed it, passes over
 //! wishes (windows, daylight, crashes, share), not over power: a device that dies within an update is of no use to anybody.
+//! Nor does it pass over whoever stood at the device and took it back from just this version.
 
 mod conditions;
 mod counters;
@@ -25,7 +26,7 @@ use otter_protocol::{DeviceId, Timestamp};
 use crate::clock;
 use crate::config::{Config, PolicyConfig};
 use crate::disk::Disk;
-use crate::journal::Record;
+use crate::journal::{Record, TakenBack};
 
 pub(crate) use conditions::Senses;
 pub use counters::Counters;
@@ -45,6 +46,8 @@ pub struct Circumstances {
     pub cohort: Cohort,
     /// Its own time zone, where it has one.
     pub zone: Option<String>,
+    /// What somebody at the device took it back from, where the update is just that.
+    pub taken_back: Option<TakenBack>,
 }
 
 impl Circumstances {
@@ -60,6 +63,10 @@ impl Circumstances {
             crashes: record.counters.crashes,
             cohort: Cohort::fixed(device),
             zone: zone::of_device(disk),
+            taken_back: record.taken_back.clone().filter(|taken_back| {
+                let attempt = record.attempt.as_ref();
+                attempt.is_some_and(|attempt| taken_back.is(&attempt.offer))
+            }),
         }
     }
 }
@@ -126,6 +133,7 @@ pub fn judge(
             need(Rule::Mains, mains(policy, circumstances.power)),
             wish(Rule::Stable, stable(policy, circumstances)),
             wish(Rule::Cohort, cohort(policy, circumstances)),
+            need(Rule::TakenBack, taken_back(circumstances)),
         ],
     }
 }
@@ -207,6 +215,16 @@ fn cohort(policy: &PolicyConfig, circumstances: &Circumstances) -> Finding {
         share: policy.cohort_share,
         is_in: circumstances.cohort.is_below(policy.cohort_share),
     }
+}
+
+fn taken_back(circumstances: &Circumstances) -> Finding {
+    circumstances
+        .taken_back
+        .as_ref()
+        .map_or(Finding::NotAsked, |taken_back| Finding::TakenBack {
+            at: taken_back.at,
+            reason: taken_back.reason.clone(),
+        })
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ fn calm() -> Circumstances {
         crashes: 0,
         cohort: Cohort(u64::MAX / 2),
         zone: Some("Europe/Helsinki".to_owned()),
+        taken_back: None,
     }
 }
 
@@ -65,14 +66,37 @@ fn without_a_policy_anything_goes() {
         power: power(Charge::Unknown, None),
         crashes: u32::MAX,
         zone: None,
+        taken_back: None,
         ..calm()
     };
     let policy = PolicyConfig::default();
     for now in [NOON, "1970-01-01T00:00:12Z"] {
         let verdict = judge(&policy, &nobody_knows, at(now), false);
         assert!(verdict.allows(), "{}", verdict.words());
-        assert_eq!(verdict.outcomes.len(), 6);
+        assert_eq!(verdict.outcomes.len(), 7);
     }
+}
+
+#[test]
+fn what_was_taken_back_at_the_device_does_not_come_back_by_being_required() {
+    let taken_back = TakenBack {
+        version: "2.0.0".into(),
+        release_counter: 2,
+        at: at(NOON),
+        reason: Some("it hums".to_owned()),
+    };
+    let circumstances = Circumstances {
+        taken_back: Some(taken_back),
+        ..calm()
+    };
+    let verdict = judge(&PolicyConfig::default(), &circumstances, at(NOON), true);
+    assert_eq!(verdict.rules(), [Rule::TakenBack]);
+    let words = verdict.words();
+    assert!(
+        words.starts_with("waits for `otter-agent update`: "),
+        "{words}"
+    );
+    assert!(words.ends_with(": it hums"), "{words}");
 }
 
 #[test]
@@ -169,6 +193,7 @@ fn windows_open_by_the_devices_clock_and_say_when() {
     }
     let nowhere = Circumstances {
         zone: None,
+        taken_back: None,
         ..calm()
     };
     assert_eq!(words(&policy, &nowhere, "2026-11-23T02:30:00Z"), "");
@@ -306,6 +331,7 @@ prop_compose! {
             crashes,
             cohort: Cohort(place),
             zone: has_zone.then(|| "America/New_York".to_owned()),
+            taken_back: None,
         }
     }
 }
@@ -320,7 +346,7 @@ proptest! {
     ) {
         let now = Timestamp(0).plus_sec(sec);
         let verdict = judge(&policy, &circumstances, now, is_required);
-        prop_assert_eq!(verdict.outcomes.len(), 6);
+        prop_assert_eq!(verdict.outcomes.len(), 7);
         prop_assert_eq!(verdict.allows(), verdict.rules().is_empty());
         prop_assert_eq!(verdict.words().matches("waits for").count(), verdict.rules().len());
         // A required release is held back by power alone, and never by more than another is.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// Where the file is cut.
 const LARGEST: u64 = 1 << 20;
-const TAIL: u64 = 4 << 10;
+const TAIL: u64 = 8 << 10;
+/// Most lines that are passed on.
+const MOST_LINES: usize = 80;
 /// Longest words of a service that are passed on, in characters.
 const LONGEST_WORDS: usize = 400;
 
@@ -53,6 +55,22 @@ impl Log {
 
     /// Returns the last line that this run of the service printed.
     pub(super) fn last_words(&self) -> Option<String> {
+        last_line(&self.tail()?)
+    }
+
+    /// Returns the last lines that this run of the service printed, oldest first.
+    pub(super) fn last_lines(&self) -> Vec<String> {
+        let tail = self.tail().unwrap_or_default();
+        let text = String::from_utf8_lossy(&tail);
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        let surplus = lines.len().saturating_sub(MOST_LINES);
+        lines.into_iter().skip(surplus).map(str::to_owned).collect()
+    }
+
+    fn tail(&self) -> Option<Vec<u8>> {
         let mut file = File::open(&self.path).ok()?;
         let len = file.metadata().ok()?.len();
         let begins = if self.begins > len { 0 } else { self.begins };
@@ -60,7 +78,7 @@ impl Log {
             .ok()?;
         let mut tail = Vec::new();
         file.take(TAIL).read_to_end(&mut tail).ok()?;
-        last_line(&tail)
+        Some(tail)
     }
 }
 

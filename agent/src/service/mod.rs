@@ -54,6 +54,11 @@ pub trait Service: Send + Sync + fmt::Debug {
     /// Tells whether it runs on when the agent stops.
     fn outlives_agent(&self) -> bool;
 
+    /// Returns the last lines that it printed since it was started last, where they can be seen.
+    fn output(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns a watch on whether the service runs, where that can be seen.
     fn status(&self) -> Option<watch::Receiver<Status>>;
 }

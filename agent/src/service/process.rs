@@ -98,6 +98,10 @@ impl Process {
         self.fingerprint == launch.fingerprint()
     }
 
+    pub(super) fn log(&self) -> Log {
+        self.log.clone()
+    }
+
     pub(super) fn age(&self) -> Duration {
         self.started.elapsed()
     }

@@ -47,6 +47,10 @@ impl Service for Supervised {
         false
     }
 
+    fn output(&self) -> Vec<String> {
+        self.supervisor.output()
+    }
+
     fn status(&self) -> Option<watch::Receiver<Status>> {
         Some(self.supervisor.status())
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::log::Log;
 use super::process::Process;
 use super::{Launch, ServiceFiles};
 use crate::config::ServiceConfig;
@@ -49,6 +50,8 @@ enum Command {
 pub struct Supervisor {
     commands: mpsc::UnboundedSender<Command>,
     status: watch::Receiver<Status>,
+    /// What the service prints since it was started last.
+    log: watch::Receiver<Option<Log>>,
 }
 
 impl Supervisor {
@@ -58,11 +61,13 @@ impl Supervisor {
         let (commands, inbox) = mpsc::unbounded_channel();
         let first = process.as_ref().map_or(Status::Stopped, running);
         let (status, watched) = watch::channel(first);
+        let (log, logged) = watch::channel(process.as_ref().map(Process::log));
         let actor = Actor {
             backoff: Backoff::new(config.restarts()),
             config,
             files,
             status,
+            log,
             process,
             wanted: None,
             restart_at: None,
@@ -71,6 +76,7 @@ impl Supervisor {
         Ok(Self {
             commands,
             status: watched,
+            log: logged,
         })
     }
 
@@ -95,6 +101,12 @@ impl Supervisor {
         answer.await.map_err(|_| gone())
     }
 
+    /// Returns the last lines that the service printed since it was started last.
+    pub fn output(&self) -> Vec<String> {
+        let log = self.log.borrow().clone();
+        log.map(|log| log.last_lines()).unwrap_or_default()
+    }
+
     /// Returns a watch on whether the service runs.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
@@ -115,6 +127,7 @@ struct Actor {
     config: ServiceConfig,
     files: ServiceFiles,
     status: watch::Sender<Status>,
+    log: watch::Sender<Option<Log>>,
     process: Option<Process>,
     wanted: Option<(Launch, Trial)>,
     backoff: Backoff,
@@ -193,6 +206,7 @@ impl Actor {
             process.pid().as_raw_nonzero()
         );
         self.status.send_replace(running(&process));
+        self.log.send_replace(Some(process.log()));
         self.process = Some(process);
         Ok(())
     }

@@ -34,6 +34,7 @@ async fn judge(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Next> {
             Err(Distrust::Later { error, retry_after }) => {
                 let wait = backoff.failed(retry_after);
                 tracing::warn!("{error:#}; it is tried again in {wait:.1?}");
+                agent.remark(format!("{error:#}"));
                 agent.heart.sleep(wait).await;
             }
         }

@@ -119,6 +119,9 @@ impl<'a> Progress<'a> {
         self.reported = Instant::now();
         let percent = self.percent;
         let written = self.journal.change(|record| {
+            if let Some(message) = message {
+                record.remark(message);
+            }
             record.report(AttemptState::Downloading, Some(percent), message, None);
         });
         if let Err(error) = written {
@@ -132,7 +135,12 @@ impl Agent {
     pub(super) async fn cancelled(&self, attempt: &Attempt) -> String {
         let ours = attempt.offer.attempt;
         loop {
-            self.next_check_in.is_due().await;
+            tokio::select! {
+                () = self.next_check_in.is_due() => {}
+                () = self.orders.way_back() => {
+                    return "somebody at the device takes it back to its former version".to_owned();
+                }
+            }
             match self.check_in().await.map(|reply| reply.instruction) {
                 Ok(Instruction::Cancel { attempt }) if attempt == ours => {
                     return "the server took it back".to_owned();

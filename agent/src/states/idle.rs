@@ -3,53 +3,114 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use otter_protocol::AttemptId;
 use otter_protocol::check_in::{CheckIn, CheckInReply, Instruction, Offer};
 use otter_protocol::device::Conditions;
 
 use super::CALLS;
 use crate::agent::Agent;
 use crate::clock;
+use crate::enroll::Enrollment;
 use crate::history::Ended;
-use crate::journal::{Attempt, Step};
+use crate::journal::{Attempt, Record, TakenBack};
 use crate::net::NetError;
+use crate::orders::{Begun, Order, Placed};
 use crate::policy::interval;
 
-/// Waits and asks; whatever keeps the device from asking is tried again later.
+/// Most keys that the server takes.
+const MOST_METADATA: usize = 64;
+/// Says in the device's metadata what it was taken back from.
+const TAKEN_BACK: &str = "taken_back";
+/// Most of a reason that goes there, in characters.
+const LONGEST_REASON: usize = 150;
+
+/// Waits and asks, or does what somebody at the device asks for; whatever keeps the device from asking is tried again later.
 pub(super) async fn handle(agent: &Agent) -> anyhow::Result<()> {
-    agent.heart.rest(agent.next_check_in.is_due()).await;
+    let waited = async {
+        tokio::select! {
+            biased;
+            () = agent.orders.any() => {}
+            () = agent.next_check_in.is_due() => {}
+        }
+    };
+    agent.heart.rest(waited).await;
     agent.heart.promise(CALLS);
+    if agent.orders.are_closed() {
+        return Ok(());
+    }
+    if let Some(placed) = agent.orders.take() {
+        return obey(agent, placed).await;
+    }
     let asked = async {
-        agent.enroll().await?;
-        agent.ask().await
+        if agent.enroll().await? {
+            agent.ask().await?;
+        }
+        Ok(())
     };
     if let Err(error) = asked.await {
-        let retry_after = error
-            .downcast_ref::<NetError>()
-            .and_then(NetError::retry_after);
-        let wait = agent.next_check_in.failed(retry_after);
-        tracing::warn!("{error:#}; the next try is in {wait:.1?}");
+        put_off(agent, &error);
     }
     Ok(())
 }
 
+/// Lets the next try wait.
+fn put_off(agent: &Agent, error: &anyhow::Error) {
+    let retry_after = error
+        .downcast_ref::<NetError>()
+        .and_then(NetError::retry_after);
+    let wait = agent.next_check_in.failed(retry_after);
+    tracing::warn!("{error:#}; the next try is in {wait:.1?}");
+}
+
+/// Begins what somebody at the device asks for.
+async fn obey(agent: &Agent, placed: Placed) -> anyhow::Result<()> {
+    let begun = match placed.order {
+        Order::Check | Order::Update => agent.ask_now().await,
+        Order::RollBack { reason } => agent.go_back(reason).await,
+    };
+    let begun = begun.unwrap_or_else(|error| {
+        put_off(agent, &error);
+        Begun::Refused(format!("{error:#}"))
+    });
+    // Who asked may have given up waiting; what has begun goes on.
+    placed.answer.send(begun).ok();
+    Ok(())
+}
+
 impl Agent {
-    /// Checks in without an attempt, and begins one where the server offers it.
-    pub(crate) async fn ask(&self) -> anyhow::Result<()> {
+    /// Asks because somebody wants to know, and says what that led to.
+    async fn ask_now(&self) -> anyhow::Result<Begun> {
+        if let Enrollment::Pending { fingerprint, .. } = self.try_enroll().await? {
+            return Ok(Begun::Pending(fingerprint.to_string()));
+        }
+        let reasons = self.ask().await?;
+        let attempt = self.journal.record().attempt;
+        Ok(attempt.map_or(Begun::Nothing(reasons), |attempt| {
+            Begun::Attempt(attempt.offer.attempt_uuid)
+        }))
+    }
+
+    /// Checks in without an attempt, and begins one where the server offers it; returns why it doesn't, as far as it says so.
+    async fn ask(&self) -> anyhow::Result<Vec<String>> {
         let reply = self.check_in().await.context("checking in")?;
         let Instruction::Install(offer) = reply.instruction else {
-            for reason in &reply.reasons {
-                tracing::debug!("rollout {}: {}", reason.rollout, reason.text);
-            }
-            return Ok(());
+            let reasons = reply.reasons.iter();
+            let reasons = reasons.map(|it| format!("rollout {}: {}", it.rollout, it.text));
+            let reasons: Vec<String> = reasons.collect();
+            reasons
+                .iter()
+                .for_each(|reason| tracing::debug!("{reason}"));
+            return Ok(reasons);
         };
         match self
             .history
             .of(&offer)
             .context("the history can't be read")?
         {
-            Some(ended) => self.repeat(&ended),
-            None => self.begin(offer),
+            Some(ended) => self.repeat(&ended)?,
+            None => self.begin(offer)?,
         }
+        Ok(Vec::new())
     }
 
     /// Checks in, and takes from the answer when to do so again.
@@ -60,18 +121,23 @@ impl Agent {
         if let Some(link) = &link {
             link.add_to(&mut metadata);
         }
+        if let Some(taken_back) = &record.taken_back
+            && metadata.len() < MOST_METADATA
+        {
+            metadata.insert(TAKEN_BACK.to_owned(), in_words(taken_back));
+        }
         let reply = self
             .client
             .check_in(&CheckIn {
                 version: self.version(),
-                bootloader_version: None,
+                bootloader_version: self.bootloader.version().await,
                 agent_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
                 metadata: Some(metadata),
                 conditions: Conditions {
                     is_metered: link.map(|link| link.is_metered),
                     ..self.conditions().await
                 },
-                attempt: record.attempt.map(|attempt| attempt.offer.attempt),
+                attempt: under_way(record),
                 at: Some(clock::now()),
             })
             .await;
@@ -107,20 +173,7 @@ impl Agent {
             offer.version,
             self.version()
         );
-        let attempt = Attempt {
-            offer,
-            step: Step::Checking,
-            started_at: clock::now(),
-            written_before: self.journal.written_bytes(),
-            signed: None,
-            target: None,
-            last_sequence: 0,
-            restarts: 0,
-            boots: 0,
-            restarting: None,
-            reason: None,
-            held: None,
-        };
+        let attempt = Attempt::at(offer, self.journal.written_bytes());
         self.journal
             .change(|record| record.attempt = Some(attempt))
             .context("the journal can't be written")
@@ -152,4 +205,18 @@ impl Agent {
             .change(|record| record.queue(waiting))
             .context("the journal can't be written")
     }
+}
+
+/// Returns the attempt under way that the server knows of.
+fn under_way(record: Record) -> Option<AttemptId> {
+    let attempt = record.attempt.filter(|attempt| !attempt.is_by_hand());
+    attempt.map(|attempt| attempt.offer.attempt)
+}
+
+fn in_words(taken_back: &TakenBack) -> String {
+    let at = clock::to_second(taken_back.at);
+    let reason = taken_back.reason.iter().flat_map(|reason| reason.chars());
+    let reason: String = reason.take(LONGEST_REASON).collect();
+    let colon = if reason.is_empty() { "" } else { ": " };
+    format!("{} at {at}{colon}{reason}", taken_back.version)
 }

@@ -58,6 +58,7 @@ pub(crate) async fn step(agent: &Agent) -> anyhow::Result<()> {
     let patience = Patience::of(agent).with(attempt.step);
     agent.heart.promise(patience);
     if attempt.step.is_before_change()
+        && !attempt.is_by_hand()
         && let Some(next) = waiting::hold(agent, &attempt).await?
     {
         return follow(agent, &attempt, next).await;
@@ -85,16 +86,21 @@ pub(crate) async fn step(agent: &Agent) -> anyhow::Result<()> {
 }
 
 async fn follow(agent: &Agent, attempt: &Attempt, next: Next) -> anyhow::Result<()> {
-    let id = attempt.offer.attempt;
+    let name = attempt.name();
     match next {
         Next::Wait | Next::Done => Ok(()),
         Next::Step(step) => {
-            tracing::info!("attempt {id}: {step}");
+            tracing::info!("{name}: {step}");
             begin(agent, |record| record.begin(step))
         }
         Next::RollBack(reason) => {
-            tracing::warn!("attempt {id}: the old version comes back: {reason}");
+            tracing::warn!("{name}: the old version comes back: {reason}");
+            let output = agent.installer.output().await;
             begin(agent, |record| {
+                record.remark(format!("the old version comes back: {reason}"));
+                for line in output {
+                    record.remark(format!("the service: {line}"));
+                }
                 if let Some(attempt) = &mut record.attempt {
                     attempt.reason = Some(reason);
                 }
@@ -102,11 +108,11 @@ async fn follow(agent: &Agent, attempt: &Attempt, next: Next) -> anyhow::Result<
             })
         }
         Next::Fail(message) => {
-            tracing::warn!("attempt {id} failed: {message}");
+            tracing::warn!("{name} failed: {message}");
             give_up(agent, AttemptState::Failed, &message).await
         }
         Next::Cancel(message) => {
-            tracing::info!("attempt {id} is cancelled: {message}");
+            tracing::info!("{name} is cancelled: {message}");
             give_up(agent, AttemptState::Cancelled, &message).await
         }
     }
@@ -138,11 +144,14 @@ fn end(
     change: impl FnOnce(&mut Record),
 ) -> anyhow::Result<()> {
     let mut next = agent.journal.record();
-    next.report(outcome, None, message, version);
-    let (Some(attempt), Some(last)) = (&next.attempt, next.outbox.last()) else {
+    let last = next.next_report(outcome, None, message, version);
+    next.remark(match message {
+        Some(message) => format!("{outcome}: {message}"),
+        None => outcome.to_string(),
+    });
+    let (Some(attempt), Some(last)) = (&next.attempt, last) else {
         return Ok(());
     };
-    let last = last.clone();
     let mut ended = Ended::new(attempt, Some(agent.version()), last.clone());
     let written = agent.journal.written_bytes();
     ended.written_bytes = Some(written.saturating_sub(attempt.written_before));
@@ -151,10 +160,16 @@ fn end(
         .history
         .add(ended.clone())
         .context("the history can't be written")?;
+    let (is_by_hand, has_log) = (attempt.is_by_hand(), agent.keep_log(attempt, outcome));
     agent
         .journal
         .change(|record| {
-            record.queue(last);
+            if !is_by_hand {
+                record.queue(last);
+            }
+            if has_log {
+                record.queue_log(ended.offer.attempt);
+            }
             change(record);
             record.attempt = None;
         })

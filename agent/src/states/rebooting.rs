@@ -80,6 +80,7 @@ impl Agent {
                     attempt.restarting = Some(now);
                     attempt.boots = attempt.boots.saturating_add(1);
                 }
+                record.remark("the device restarts");
             })?,
         }
         // What isn't delivered now is after the restart.

@@ -34,10 +34,7 @@ pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<N
         None,
         |_| {},
     )?;
-    tracing::warn!(
-        "attempt {} was rolled back: {message}",
-        attempt.offer.attempt
-    );
+    tracing::warn!("{} was rolled back: {message}", attempt.name());
     if let Err(error) = tidy(agent).await {
         tracing::warn!("what is not needed any more can't be removed: {error:#}");
     }

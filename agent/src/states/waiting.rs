@@ -31,7 +31,7 @@ pub(super) async fn hold(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Opt
 /// Tells whether the policy holds back the attempt under way, which is noted and told where that is news.
 pub(crate) async fn is_held(agent: &Agent) -> anyhow::Result<bool> {
     match agent.journal.record().attempt {
-        Some(attempt) if attempt.step.is_before_change() => {
+        Some(attempt) if attempt.step.is_before_change() && !attempt.is_by_hand() => {
             Ok(!look(agent, &attempt).await?.allows())
         }
         _ => Ok(false),
@@ -95,5 +95,6 @@ fn tell(record: &mut Record, step: Step, words: &str) {
         Step::Downloading => (AttemptState::Downloading, None),
         _ => (AttemptState::Downloaded, Some(100)),
     };
+    record.remark(words);
     record.report(state, progress, Some(words), None);
 }

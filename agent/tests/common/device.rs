@@ -170,6 +170,11 @@ max_sec = 0.2
         self.command(arguments).output().unwrap()
     }
 
+    /// Returns the agent's process, where it was started.
+    pub fn pid(&self) -> Option<rustix::process::Pid> {
+        self.agent.as_ref().map(rustix::process::Pid::from_child)
+    }
+
     /// Kills the agent, as the kernel would.
     pub fn kill(&mut self) {
         if let Some(mut agent) = self.agent.take() {

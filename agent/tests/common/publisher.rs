@@ -11,6 +11,8 @@ use otter_trust::{
     TargetsDocument, renew,
 };
 
+use sha2::{Digest, Sha256};
+
 use super::MODEL;
 use super::pack::pack;
 
@@ -130,9 +132,34 @@ impl Publisher {
 
     /// Signs any bytes as a release of a kind.
     pub fn release_of(&mut self, kind: ArtifactKind, version: &str, bytes: Vec<u8>) -> Release {
+        let artifact = self.sign(kind, version, Sha256Digest::of(&bytes), bytes.len() as u64);
+        Release { artifact, bytes }
+    }
+
+    /// Signs so many bytes of the server's one block, which nobody has to hold in memory.
+    pub fn release_of_blocks(&mut self, kind: ArtifactKind, version: &str, length: u64) -> Release {
+        let block = super::server::block();
+        let mut hasher = Sha256::new();
+        for _ in 0..length / block.len() as u64 {
+            hasher.update(&block);
+        }
+        let sha256 = Sha256Digest(hasher.finalize().into());
+        Release {
+            artifact: self.sign(kind, version, sha256, length),
+            bytes: Vec::new(),
+        }
+    }
+
+    fn sign(
+        &mut self,
+        kind: ArtifactKind,
+        version: &str,
+        sha256: Sha256Digest,
+        length: u64,
+    ) -> SignedArtifact {
         let artifact = SignedArtifact {
-            sha256: Sha256Digest::of(&bytes),
-            length: bytes.len() as u64,
+            sha256,
+            length,
             facts: ArtifactFacts {
                 models: vec![MODEL.to_owned()],
                 version: version.to_owned(),
@@ -147,7 +174,7 @@ impl Publisher {
         };
         self.targets.add(&artifact).unwrap();
         self.publish();
-        Release { artifact, bytes }
+        artifact
     }
 
     /// Signs targets with the key that this publisher has, then snapshot and timestamp.

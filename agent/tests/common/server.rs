@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use futures::stream;
 use otter_protocol::check_in::{
@@ -24,6 +24,11 @@ use super::publisher::Release;
 pub const DEVICE_TOKEN: &str = "otd_secret-of-the-device";
 pub const ENROLLMENT_TOKEN: &str = "ote_secret-of-the-fleet";
 const PIECE: usize = 8 << 10;
+
+/// Of this, over and over, are artifacts that are too large to be held in memory.
+pub fn block() -> Vec<u8> {
+    (0..=u8::MAX).cycle().take(256 << 10).collect()
+}
 
 /// How the server answers when artifacts are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,8 @@ pub struct Fetch {
 pub struct Fleet {
     pub files: BTreeMap<String, Vec<u8>>,
     pub artifacts: BTreeMap<String, Vec<u8>>,
+    /// An artifact that is the one block over and over, and its length.
+    pub blocks: Option<(String, u64)>,
     /// The first is offered until its attempt ends.
     pub offers: VecDeque<Offer>,
     pub how: Artifacts,
@@ -76,6 +83,10 @@ pub struct Fleet {
     pub enrollments: Vec<EnrollRequest>,
     pub check_ins: Vec<CheckIn>,
     pub reports: Vec<(AttemptId, AttemptReport)>,
+    /// Logs of attempts, as they came.
+    pub logs: Vec<(AttemptId, String)>,
+    /// Answers 503 to logs.
+    pub logs_are_down: bool,
     pub fetches: Vec<Fetch>,
     /// Bytes of artifacts that were sent.
     pub served: usize,
@@ -95,6 +106,7 @@ impl Server {
         let fleet = Arc::new(Mutex::new(Fleet {
             files: BTreeMap::new(),
             artifacts: BTreeMap::new(),
+            blocks: None,
             offers: VecDeque::new(),
             how: Artifacts::Whole,
             etag: String::new(),
@@ -105,6 +117,8 @@ impl Server {
             enrollments: Vec::new(),
             check_ins: Vec::new(),
             reports: Vec::new(),
+            logs: Vec::new(),
+            logs_are_down: false,
             fetches: Vec::new(),
             served: 0,
         }));
@@ -113,6 +127,7 @@ impl Server {
             .route("/device/v1/check-in", post(check_in))
             .route("/device/v1/artifacts/{sha256}", get(artifact))
             .route("/device/v1/attempts/{id}/reports", post(report))
+            .route("/device/v1/attempts/{id}/log", put(log))
             .route("/device/v1/trust/{name}", get(trust))
             .with_state(fleet.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -143,6 +158,13 @@ impl Server {
             .insert(release.artifact.sha256.to_string(), release.bytes.clone());
         fleet.offers.push_back(offer);
         AttemptId(number)
+    }
+
+    /// Offers a release of so many bytes of the one block.
+    pub fn offer_blocks(&self, release: &Release, length: u64) {
+        let mut fleet = self.fleet();
+        fleet.offers.push_back(release.offer(1));
+        fleet.blocks = Some((release.artifact.sha256.to_string(), length));
     }
 
     /// Waits until an attempt has ended, and returns its last report.
@@ -270,6 +292,23 @@ async fn report(
     Json(ReportReply { applied, state }).into_response()
 }
 
+async fn log(
+    State(fleet): Shared,
+    Path(id): Path<i32>,
+    headers: HeaderMap,
+    text: String,
+) -> Response {
+    let mut fleet = fleet.lock().unwrap();
+    if !is_known(&fleet, &headers) {
+        return problem(ProblemCode::Unauthenticated);
+    }
+    if fleet.logs_are_down {
+        return problem(ProblemCode::Unavailable);
+    }
+    fleet.logs.push((AttemptId(id), text));
+    StatusCode::NO_CONTENT.into_response()
+}
+
 async fn trust(State(fleet): Shared, Path(name): Path<String>) -> Response {
     match fleet.lock().unwrap().files.get(&name) {
         Some(bytes) => bytes.clone().into_response(),
@@ -281,6 +320,9 @@ async fn artifact(State(shared): Shared, Path(name): Path<String>, headers: Head
     let mut fleet = shared.lock().unwrap();
     if !is_known(&fleet, &headers) {
         return problem(ProblemCode::Unauthenticated);
+    }
+    if let Some((_, length)) = fleet.blocks.as_ref().filter(|(blocks, _)| *blocks == name) {
+        return blocks(shared.clone(), *length);
     }
     let Some(mut bytes) = fleet.artifacts.get(&name).cloned() else {
         return problem(ProblemCode::NotFound);
@@ -339,6 +381,25 @@ async fn artifact(State(shared): Shared, Path(name): Path<String>, headers: Head
         response = response.status(206).header("content-range", range);
     }
     let body = pieces(shared, bytes, from, pause, ends, hangs);
+    response.body(body).unwrap()
+}
+
+/// Sends so many bytes of the one block.
+fn blocks(shared: Arc<Mutex<Fleet>>, length: u64) -> Response {
+    let block = bytes::Bytes::from(block());
+    let next = move |left: u64| {
+        let (block, shared) = (block.clone(), shared.clone());
+        async move {
+            if left == 0 {
+                return None;
+            }
+            shared.lock().unwrap().served += block.len();
+            let left = left - block.len() as u64;
+            Some((Ok::<_, std::io::Error>(block), left))
+        }
+    };
+    let body = Body::from_stream(stream::unfold(length, next));
+    let response = Response::builder().header("content-length", length);
     response.body(body).unwrap()
 }
 

@@ -122,6 +122,16 @@ impl Server {
         })
     }
 
+    fn log(&self, attempt: AttemptId, text: &str) -> Answer {
+        let mut memory = self.memory();
+        let is_whole = text.starts_with("otter-agent ") && text.ends_with('\n');
+        if attempt != memory.offer.attempt || memory.ended.is_none() || !is_whole {
+            let complaint = format!("a log of attempt {attempt}: {text}");
+            memory.complaints.push(complaint);
+        }
+        body(StatusCode::NO_CONTENT, Bytes::new())
+    }
+
     fn artifact(&self, name: &str, headers: &HeaderMap) -> Option<Answer> {
         let bytes = self.store.artifacts.get(name)?.clone();
         let total = bytes.len();
@@ -154,8 +164,13 @@ impl Server {
             return self.artifact(name, &request.headers);
         }
         if let Some(id) = path.strip_prefix("attempts/") {
-            let id = id.strip_suffix("/reports")?.parse().ok()?;
-            return Some(self.report(AttemptId(id), &serde_json::from_slice(&sent).ok()?));
+            let (id, what) = id.split_once('/')?;
+            let id = AttemptId(id.parse().ok()?);
+            return match what {
+                "reports" => Some(self.report(id, &serde_json::from_slice(&sent).ok()?)),
+                "log" => Some(self.log(id, &String::from_utf8_lossy(&sent))),
+                _ => None,
+            };
         }
         match path.as_str() {
             "enroll" => Some(self.enroll(serde_json::from_slice(&sent).ok()?)),

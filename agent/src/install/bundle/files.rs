@@ -56,6 +56,19 @@ impl Files {
         Ok(found.map(|_| installed))
     }
 
+    /// Fails unless a version is there: folders have their names only once they are whole.
+    pub(super) fn has(&self, version: &Installed) -> Result<(), InstallError> {
+        let folder = self.folder(version);
+        let found = disk::find(self.disk.as_ref(), &folder);
+        match self.disk("versions can't be read", found)? {
+            Some(Kind::Folder) => Ok(()),
+            _ => Err(InstallError::Unfit(format!(
+                "{} is not there any more",
+                folder.display()
+            ))),
+        }
+    }
+
     pub(super) fn prepare(
         &self,
         signed: &Signed,

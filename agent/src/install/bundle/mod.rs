@@ -230,6 +230,16 @@ impl Installer for BundleInstaller {
         self.on_disk(move |files| files.clean(&keep)).await
     }
 
+    async fn keeps(&self, version: &Installed) -> Result<(), InstallError> {
+        let version = version.clone();
+        self.on_disk(move |files| files.has(&version)).await
+    }
+
+    async fn output(&self) -> Vec<String> {
+        let service = self.service.as_ref();
+        service.map(|service| service.output()).unwrap_or_default()
+    }
+
     fn service(&self) -> Option<watch::Receiver<Status>> {
         self.service.as_ref()?.status()
     }

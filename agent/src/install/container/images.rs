@@ -138,6 +138,16 @@ impl Images {
         }
     }
 
+    /// Fails unless the engine has an image.
+    pub(super) async fn has(&self, image: &str) -> Result<(), InstallError> {
+        match self.find(image).await? {
+            Some(_) => Ok(()),
+            None => Err(InstallError::Unfit(format!(
+                "the engine does not have its image {image} any more"
+            ))),
+        }
+    }
+
     /// Removes images that the agent brought and no version here needs.
     pub(super) async fn clean(&self, keep: &[Installed]) -> Result<(), InstallError> {
         let notes = self.load()?;

@@ -276,6 +276,11 @@ impl Installer for ContainerInstaller {
         self.0.images.clean(keep).await
     }
 
+    async fn keeps(&self, version: &Installed) -> Result<(), InstallError> {
+        self.engine().await?;
+        self.0.images.has(&version.name).await
+    }
+
     fn service(&self) -> Option<tokio::sync::watch::Receiver<Status>> {
         Some(self.0.watch.status())
     }

@@ -260,6 +260,11 @@ impl Installer for FirmwareInstaller {
         self.flash(old).await
     }
 
+    async fn keeps(&self, version: &Installed) -> Result<(), InstallError> {
+        let (shelf, version) = (self.shelf.clone(), version.clone());
+        on_disk(move || shelf.verified(&version).map(|_| ())).await
+    }
+
     async fn clean(&self, keep: &[Installed]) -> Result<(), InstallError> {
         let (shelf, keep) = (self.shelf.clone(), keep.to_vec());
         on_disk(move || shelf.clean(&keep)).await

@@ -61,6 +61,19 @@ impl ImageInstaller {
         })
     }
 
+    /// Fails unless a version's slot holds all of it.
+    async fn holds(&self, version: &Installed) -> Result<(), InstallError> {
+        let slot = version.name.clone();
+        let record = self.on_slots(move |slots| slots.record(&slot)).await?;
+        if record.is_some_and(|record| record.release_counter == version.release_counter) {
+            return Ok(());
+        }
+        Err(InstallError::Unfit(format!(
+            "slot `{}` does not hold version {} whole",
+            version.name, version.version
+        )))
+    }
+
     /// Runs what keeps the disk busy where it holds up nothing else.
     async fn on_slots<T: Send + 'static>(
         &self,
@@ -144,14 +157,7 @@ impl Installer for ImageInstaller {
             // It runs already, on trial or for good.
             return Ok(());
         }
-        let (slot, expected) = (version.name.clone(), version.clone());
-        let record = self.on_slots(move |slots| slots.record(&slot)).await?;
-        if record.is_none_or(|record| record.release_counter != expected.release_counter) {
-            return Err(InstallError::Unfit(format!(
-                "slot `{}` does not hold version {} whole",
-                version.name, version.version
-            )));
-        }
+        self.holds(version).await?;
         Ok(self.boot.try_once(&version.name).await?)
     }
 
@@ -176,6 +182,10 @@ impl Installer for ImageInstaller {
             Some(old) => Ok(self.boot.commit(&old.name).await?),
             None => Ok(()),
         }
+    }
+
+    async fn keeps(&self, version: &Installed) -> Result<(), InstallError> {
+        self.holds(version).await
     }
 
     async fn clean(&self, _: &[Installed]) -> Result<(), InstallError> {
