@@ -70,6 +70,12 @@ impl Client {
         self.json(self.request(Method::GET, path)?).await
     }
 
+    /// Asks for a text.
+    pub async fn text(&self, path: &[&str]) -> Result<String, Failure> {
+        let response = self.send(self.request(Method::GET, path)?).await?;
+        response.text().await.map_err(|e| self.unreachable(&e))
+    }
+
     /// Asks for something, with parameters.
     pub async fn get_with<T: DeserializeOwned>(
         &self,

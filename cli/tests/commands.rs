@@ -200,3 +200,21 @@ async fn watching_prints_a_line_for_each_change() {
     assert_eq!(rest.lines().count(), 1, "{rest}");
     assert!(rest.contains("completed"), "{rest}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_devices_log_is_read_without_obeying_it() {
+    let house = House::new().await;
+    let log = ["device", "log", "gateway-17"];
+    let newest = house.otter(&log).await.ok();
+    assert_eq!(newest, "begins 2\n\u{fffd}[2Jends\n");
+    let first = house.otter(&[&log[..], &["--attempt", "1", "--json"]].concat());
+    let first = first.await.json();
+    assert_eq!(first["attempt"], 1);
+    assert_eq!(first["log"], "begins 1\n\u{1b}[2Jends\n");
+    let none = house.otter(&[&log[..], &["--attempt", "3"]].concat());
+    let error = none.await.fails(1);
+    assert!(
+        error.contains("no log of attempt 3 of gateway-17"),
+        "{error}"
+    );
+}

@@ -2,6 +2,7 @@
 
 mod explain;
 mod import;
+mod log;
 
 use clap::{Args, Subcommand};
 use otter_protocol::admin::{
@@ -13,6 +14,7 @@ use otter_protocol::{DeviceId, GroupName, Model, RolloutId, Version};
 
 use explain::explain;
 use import::Import;
+use log::Log;
 
 use crate::api::Client;
 use crate::output::Table;
@@ -34,6 +36,8 @@ pub enum Device {
         /// Its id.
         id: DeviceId,
     },
+    /// Prints what a device did in an attempt, in its own words.
+    Log(Log),
     /// Registers devices from a file, before they enroll.
     Import(Import),
     /// Lets a device in that waits for it; compare its fingerprint first.
@@ -114,6 +118,7 @@ impl Device {
                 let detail = detail(&client, &id).await?;
                 output.value(&detail.decision, |output| explain(output, &detail))
             }
+            Self::Log(log) => log.run(output, &client).await,
             Self::Import(import) => import.run(output, &client).await,
             Self::Accept(step) => step.run(output, &client, "accept").await,
             Self::Revoke(step) => step.run(output, &client, "revoke").await,

@@ -91,6 +91,8 @@ impl House {
             .route("/groups", get(groups))
             .route("/groups/{name}", put(put_group))
             .route("/audit", get(audit))
+            .route("/devices/{id}", get(device))
+            .route("/attempts/{id}/log", get(attempt_log))
             .layer(from_fn_with_state((), require_key));
         let app = axum::Router::new()
             .nest("/api/v1", admin)
@@ -241,6 +243,30 @@ async fn steer(
     world.rollouts[id - 1]["state_reason"] = body["reason"].clone();
     world.steered.push((id, verb, body));
     Ok(Json(world.rollouts[id - 1].clone()))
+}
+
+/// A device with three attempts, the first of which have logs.
+async fn device(axum::extract::Path(id): axum::extract::Path<String>) -> Json<Value> {
+    let attempt = |number: i32, has_log: bool| {
+        json!({
+            "id": number, "uuid": "00000000-0000-0000-0000-000000000000", "device": id, "rollout": 1,
+            "release": 1, "version": "1.1.0", "from_version": "1.0.0", "phase": 0,
+            "state": "failed", "progress": null, "message": null, "finished_at": null,
+            "created_at": "2026-03-01T08:00:00Z", "updated_at": "2026-03-01T08:00:00Z",
+            "steps": [], "has_log": has_log,
+        })
+    };
+    Json(json!({
+        "id": id, "model": "rpi4", "version": "1.0.0", "state": "accepted", "hold": null,
+        "group": null, "labels": {}, "enrolled_at": "2026-03-01T08:00:00Z", "last_seen_at": null,
+        "attempt": null, "metadata": {}, "conditions": {}, "bootloader_version": null,
+        "attempts": [attempt(3, false), attempt(2, true), attempt(1, true)],
+        "decision": {"action": {"action": "wait"}, "considered": []}, "rollout_names": {},
+    }))
+}
+
+async fn attempt_log(axum::extract::Path(id): axum::extract::Path<i32>) -> String {
+    format!("begins {id}\n\u{1b}[2Jends\n")
 }
 
 async fn groups(State(world): State<Shared>) -> Json<Value> {
