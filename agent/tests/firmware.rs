@@ -9,17 +9,15 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
 use common::device::Device;
-use common::eventually;
+use common::kills::{Kills, all_is_told};
 use common::publisher::{Publisher, Release};
 use common::server::{Artifacts, Server};
 use otter_protocol::{ArtifactKind, AttemptState, Sha256Digest};
-
-const KILLS: u64 = 10;
 
 /// Writes the controller's memory in pieces. The version is in the first of them, so that a controller half flashed says the
 /// new one. What `mode` says happens to the version that it names.
@@ -97,12 +95,6 @@ impl Fleet {
     fn holds(&self, version: &str) {
         let controller = fs::read(self.device.path("controller")).unwrap();
         assert!(controller == self.firmware[version], "not {version}, whole");
-    }
-
-    /// Tells that an attempt is under way, or over already.
-    fn is_busy(&self) -> Option<()> {
-        let is_over = self.server.fleet().offers.is_empty();
-        (is_over || self.device.journal().attempt.is_some()).then_some(())
     }
 
     fn lines(&self, file: &str) -> Vec<String> {
@@ -186,45 +178,20 @@ async fn ten_kills_at_random_moments_leave_no_controller_half_flashed() {
         }
     };
     fleet.server.fleet().how = Artifacts::Slow(2);
-    // From a seed, so that a failure can be looked at again.
-    let mut seed = 0x0f1a_5b3d_u64;
-    let mut steps = BTreeSet::new();
-    // On a busy machine it takes more of them to meet different steps.
-    for kill in 0..3 * KILLS {
-        if kill >= KILLS && steps.len() >= 2 {
-            break;
-        }
+    let mut kills = Kills::within(Duration::from_millis(600), 0x0f1a_5b3d);
+    while kills.are_left() {
         offer_next(&mut fleet);
-        fleet.device.start();
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        eventually("something to be under way", || fleet.is_busy()).await;
-        // An update takes well under a second from there: the kills go all over it.
-        tokio::time::sleep(Duration::from_millis((seed >> 33) % 600)).await;
-        fleet.device.kill();
-        let record = fleet.device.journal();
-        let step = record.attempt.as_ref().map(|attempt| attempt.step);
-        steps.extend(step);
+        let record = kills.kill(&mut fleet.device, &fleet.server).await;
         // What the journal calls installed is what the controller holds, unless it is being changed.
+        let step = record.attempt.map(|attempt| attempt.step);
         if step.is_none_or(|step| step.is_before_change())
             && let Some(installed) = record.installed
         {
             fleet.holds(installed.version.as_str());
         }
-        println!("kill {kill} met {step:?}");
     }
-    assert!(
-        steps.len() >= 2,
-        "the kills met these steps only: {steps:?}"
-    );
-
     // The one under way comes to whatever end is right; the next one, which is honest, must succeed.
-    fleet.device.start();
-    eventually("what was offered to end", || {
-        fleet.server.fleet().offers.is_empty().then_some(())
-    })
-    .await;
+    kills.end(&mut fleet.device, &fleet.server).await;
     let last = fleet.publish("2.0.0", "2.0.0");
     let attempt = fleet.server.offer(&last);
     let end = fleet.server.end_of(attempt).await;
@@ -232,15 +199,5 @@ async fn ten_kills_at_random_moments_leave_no_controller_half_flashed() {
     fleet.holds("2.0.0");
     assert_eq!(fleet.lines("clashes"), Vec::<String>::new());
 
-    // What the server counts is what the device counts.
-    eventually("every report to be delivered", || {
-        fleet.device.journal().outbox.is_empty().then_some(())
-    })
-    .await;
-    let counted = fleet.server.fleet().ended();
-    let own = fleet.device.history();
-    assert_eq!(counted.len(), own.len());
-    for ended in own {
-        assert_eq!(counted.get(&ended.offer.attempt), Some(&ended.outcome));
-    }
+    all_is_told(&fleet.device, &fleet.server).await;
 }

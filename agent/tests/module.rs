@@ -9,18 +9,17 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use common::device::Device;
 use common::eventually;
+use common::kills::{Kills, all_is_told};
 use common::publisher::{Publisher, Release};
 use common::server::{Artifacts, Server};
 use otter_protocol::{ArtifactKind, AttemptState};
 
-const KILLS: u64 = 10;
 const EXAMPLE: &str = include_str!("../../examples/module/single-file");
 
 struct Fleet {
@@ -66,12 +65,6 @@ impl Fleet {
         assert_eq!(end.state, AttemptState::Succeeded, "{:?}", end.message);
         assert_eq!(end.version, Some(version.into()));
         assert_eq!(self.has().as_deref(), Some(version));
-    }
-
-    /// Tells that an attempt is under way, or over already.
-    fn is_busy(&self) -> Option<()> {
-        let is_over = self.server.fleet().offers.is_empty();
-        (is_over || self.device.journal().attempt.is_some()).then_some(())
     }
 
     /// Returns which version the device has; fails where that isn't whole.
@@ -173,56 +166,22 @@ async fn ten_kills_at_random_moments_leave_a_whole_version() {
     let mut fleet = Fleet::new("").await;
     let mut next = 1;
     fleet.server.fleet().how = Artifacts::Slow(2);
-    // From a seed, so that a failure can be looked at again.
-    let mut seed = 0x51de_0a7b_u64;
-    let mut steps = BTreeSet::new();
-    // On a busy machine it takes more of them to meet different steps.
-    for kill in 0..3 * KILLS {
-        if kill >= KILLS && steps.len() >= 2 {
-            break;
-        }
+    let mut kills = Kills::within(Duration::from_millis(400), 0x51de_0a7b);
+    while kills.are_left() {
         if fleet.server.fleet().offers.is_empty() {
             let release = fleet.publish(&format!("1.{next}.0"), next % 4 == 0);
             fleet.server.offer(&release);
             next += 1;
         }
-        fleet.device.start();
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        eventually("something to be under way", || fleet.is_busy()).await;
-        // An update takes well under a second from there: the kills go all over it.
-        tokio::time::sleep(Duration::from_millis((seed >> 33) % 400)).await;
-        fleet.device.kill();
+        let record = kills.kill(&mut fleet.device, &fleet.server).await;
         let has = fleet.has();
-        let record = fleet.device.journal();
-        let step = record.attempt.as_ref().map(|attempt| attempt.step);
-        steps.extend(step);
+        let step = record.attempt.map(|attempt| attempt.step);
         if step.is_none_or(|step| step.is_before_change()) {
             let installed = record.installed.map(|installed| installed.version);
             assert_eq!(installed, has.as_deref().map(Into::into));
         }
-        println!("kill {kill} met {step:?}");
     }
-    assert!(
-        steps.len() >= 2,
-        "the kills met these steps only: {steps:?}"
-    );
-
-    fleet.device.start();
-    eventually("what was offered to end", || {
-        fleet.server.fleet().offers.is_empty().then_some(())
-    })
-    .await;
+    kills.end(&mut fleet.device, &fleet.server).await;
     fleet.update("2.0.0").await;
-    eventually("every report to be delivered", || {
-        fleet.device.journal().outbox.is_empty().then_some(())
-    })
-    .await;
-    let counted = fleet.server.fleet().ended();
-    let own = fleet.device.history();
-    assert_eq!(counted.len(), own.len());
-    for ended in own {
-        assert_eq!(counted.get(&ended.offer.attempt), Some(&ended.outcome));
-    }
+    all_is_told(&fleet.device, &fleet.server).await;
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use common::device::Device;
 use common::eventually;
+use common::kills::all_is_told;
 use common::publisher::Publisher;
 use common::server::{Artifacts, Server};
 use otter_protocol::AttemptState;
@@ -89,17 +90,7 @@ async fn a_hundred_kills_at_random_moments_of_updates() {
     assert_eq!(device.services().len(), 1);
     assert_eq!(device.whole_version(), last.version.as_str());
 
-    // What the server counts is what the device counts.
-    eventually("every report to be delivered", || {
-        device.journal().outbox.is_empty().then_some(())
-    })
-    .await;
-    let counted = server.fleet().ended();
-    let own = device.history();
-    assert_eq!(counted.len(), own.len());
-    for ended in own {
-        assert_eq!(counted.get(&ended.offer.attempt), Some(&ended.outcome));
-    }
+    all_is_told(&device, &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@
 )]
 
 pub mod device;
+pub mod kills;
 pub mod network;
 mod pack;
 pub mod publisher;
