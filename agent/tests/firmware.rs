@@ -120,6 +120,11 @@ async fn each_release_is_flashed_once_and_says_so_itself() {
         fleet.holds(version);
     }
     assert_eq!(fleet.lines("flashes"), ["1.1.0", "1.2.0"]);
+    // Whoever stands there takes it back: what is kept is flashed again.
+    let back = tokio::task::block_in_place(|| fleet.device.run(&["rollback"]));
+    assert!(back.status.success(), "{back:?}");
+    fleet.holds("1.1.0");
+    assert_eq!(fleet.lines("flashes"), ["1.1.0", "1.2.0", "1.1.0"]);
     fleet.device.stop().await;
     let doctor = fleet.device.run(&["doctor"]);
     let text = String::from_utf8(doctor.stdout).unwrap();

@@ -114,6 +114,10 @@ async fn one_after_another_and_one_that_goes_again() {
         (names(&tables) == ["2", "3", "current"]).then_some(())
     })
     .await;
+    let back = tokio::task::block_in_place(|| fleet.device.run(&["rollback"]));
+    let why = String::from_utf8(back.stderr).unwrap();
+    assert_eq!(back.status.code(), Some(1), "{why}");
+    assert!(why.contains("modules keeps no former version"), "{why}");
     fleet.device.stop().await;
     let doctor = fleet.device.run(&["doctor", "--json"]);
     let findings: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();

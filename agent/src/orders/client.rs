@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use anyhow::Context;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
@@ -15,7 +16,13 @@ pub async fn hand_over(
     order: &Order,
     mut say: impl FnMut(&str),
 ) -> anyhow::Result<Option<Outcome>> {
-    let Some(stream) = connect(state).await? else {
+    let connected = connect(state).await.with_context(|| {
+        format!(
+            "the agent that works in {} can't be asked; do this as its own user, or as root",
+            state.display()
+        )
+    });
+    let Some(stream) = connected? else {
         return Ok(None);
     };
     let (reading, mut writing) = stream.into_split();

@@ -16,13 +16,17 @@ use crate::policy::{News, Verdict, news};
 pub(super) async fn hold(agent: &Agent, attempt: &Attempt) -> anyhow::Result<Option<Next>> {
     let taken_back = agent.cancelled(attempt);
     tokio::pin!(taken_back);
+    // Somebody at the device may want by now what was held.
+    let mut changes = agent.journal.changes();
     loop {
+        changes.borrow_and_update();
         let verdict = look(agent, attempt).await?;
         if verdict.allows() {
             return Ok(None);
         }
         tokio::select! {
             () = agent.heart.sleep(pause(agent, &verdict)) => {}
+            Ok(()) = changes.changed() => {}
             reason = &mut taken_back => return Ok(Some(Next::Cancel(reason))),
         }
     }

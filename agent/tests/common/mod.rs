@@ -11,6 +11,7 @@
     reason = "helpers of tests, outside of test functions"
 )]
 
+pub mod artifacts;
 pub mod device;
 pub mod kills;
 pub mod network;

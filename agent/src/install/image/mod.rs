@@ -63,9 +63,8 @@ impl ImageInstaller {
 
     /// Fails unless a version's slot holds all of it.
     async fn holds(&self, version: &Installed) -> Result<(), InstallError> {
-        let slot = version.name.clone();
-        let record = self.on_slots(move |slots| slots.record(&slot)).await?;
-        if record.is_some_and(|record| record.release_counter == version.release_counter) {
+        let wanted = version.clone();
+        if self.on_slots(move |slots| slots.holds(&wanted)).await? {
             return Ok(());
         }
         Err(InstallError::Unfit(format!(
@@ -146,6 +145,13 @@ impl Installer for ImageInstaller {
             })
         })
         .await
+    }
+
+    async fn back_up(&self, old: Option<&Installed>) -> Result<(), InstallError> {
+        match old.cloned() {
+            Some(old) => self.on_slots(move |slots| slots.keep_ran(&old)).await,
+            None => Ok(()),
+        }
     }
 
     async fn stop(&self) -> Result<(), InstallError> {

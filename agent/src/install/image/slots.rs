@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::super::InstallError;
 use crate::config::{ImageConfig, SlotConfig};
 use crate::disk::{self, Disk, PUBLIC, Slot};
+use crate::journal::Installed;
 
 const LARGEST: u64 = 64 << 10;
 const PIECE: usize = 128 << 10;
@@ -30,6 +31,13 @@ pub(super) struct SlotRecord {
     pub(super) version: Version,
     pub(super) release_counter: u64,
     pub(super) content: Content,
+}
+
+/// Says that a slot holds a version that ran from it, whoever wrote it: what came with the device has no record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Ran {
+    version: Version,
+    release_counter: u64,
 }
 
 /// How far a slot is written.
@@ -125,10 +133,36 @@ impl Slots {
                 return Ok(());
             }
             disk::remove_if_there(disk, &self.path(name, "json"))?;
+            disk::remove_if_there(disk, &self.path(name, "ran"))?;
             disk::remove_if_there(disk, &self.path(name, "part"))?;
             disk.sync_dir(&self.folder)
         };
         self.note(name, forgotten())
+    }
+
+    /// Tells whether a slot holds a version whole: it was written so, or ran.
+    pub(super) fn holds(&self, version: &Installed) -> Result<bool, InstallError> {
+        let name = &version.name;
+        if let Some(record) = self.record(name)? {
+            return Ok(record.release_counter == version.release_counter);
+        }
+        let ran: Option<Ran> = self.note(name, self.load(&self.path(name, "ran")))?;
+        Ok(ran.is_some_and(|ran| {
+            ran.release_counter == version.release_counter && ran.version == version.version
+        }))
+    }
+
+    /// Writes down that a version runs, where nothing says yet that its slot holds it.
+    pub(super) fn keep_ran(&self, version: &Installed) -> Result<(), InstallError> {
+        if self.holds(version)? {
+            return Ok(());
+        }
+        let ran = Ran {
+            version: version.version.clone(),
+            release_counter: version.release_counter,
+        };
+        let path = self.path(&version.name, "ran");
+        self.note(&version.name, self.save(&path, &ran))
     }
 
     /// Returns how far a slot is written.
