@@ -89,7 +89,7 @@ async fn a_second_agent_is_turned_away() {
     let mut device = Device::new(&server);
     device.start();
     let pid = device.answers_with("1.0.0").await;
-    for command in ["run", "check", "enroll"] {
+    for command in ["run", "enroll"] {
         let output = device.run(&[command]);
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{command}");

@@ -22,6 +22,8 @@ impl Agent {
         order: Order,
         mut say: impl FnMut(&str),
     ) -> anyhow::Result<Outcome> {
+        // An embedder's agent may be given one after another.
+        self.orders.close(false);
         let work = async {
             self.boot().await?;
             let mut backoff = Backoff::new(self.config.retry);
@@ -38,7 +40,7 @@ impl Agent {
             };
             // What is held would be waited for; anything else comes to the end of its step.
             if outcome != Outcome::Held {
-                self.orders.close();
+                self.orders.close(true);
                 steps.await;
             }
             self.observers.at(None);

@@ -138,9 +138,9 @@ impl Orders {
         book.waiting.pop_front()
     }
 
-    /// Says that nothing more is to be begun.
-    pub(crate) fn close(&self) {
-        self.change(|book| book.is_closed = true);
+    /// Says whether anything more is to be begun.
+    fn close(&self, is_closed: bool) {
+        self.change(|book| book.is_closed = is_closed);
     }
 
     /// Tells whether nothing more is to be begun.
