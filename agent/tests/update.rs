@@ -256,22 +256,6 @@ async fn a_bundle_is_unpacked_as_it_comes_and_what_is_the_same_is_not_written() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_agent_on_the_same_folder_is_refused_and_disturbs_nobody() {
-    let mut fleet = Fleet::new().await;
-    fleet.device.start();
-    let pid = fleet.device.answers_with("1.0.0").await;
-    for command in [&["run"][..], &["enroll"]] {
-        let output = tokio::task::block_in_place(|| fleet.device.run(command));
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(
-            !output.status.success() && said.contains("another agent"),
-            "{said}"
-        );
-    }
-    assert_eq!(fleet.device.answers_with("1.0.0").await, pid);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_boot_loaders_version_goes_with_each_check_in() {
     let server = Server::start().await;
     let more = "bootloader_version = { command = [\"echo\", \"2024.01\"] }";
