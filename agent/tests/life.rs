@@ -261,7 +261,7 @@ fn the_unit_is_one_that_systemd_takes() {
         "WatchdogSec=60",
         "Restart=always",
         "KillMode=process",
-        "ProtectSystem=full",
+        "ReadOnlyPaths=/usr /etc",
         "NoNewPrivileges=yes",
     ] {
         assert!(keys.contains(&key), "{key}");
