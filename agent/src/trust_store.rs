@@ -21,7 +21,11 @@ pub struct DiskStore {
 impl DiskStore {
     /// Takes the folder in a state folder, and makes it where it is missing.
     pub fn open(disk: Arc<dyn Disk>, state: &Path) -> io::Result<Self> {
-        let folder = state.join("trust");
+        Self::at(disk, state.join("trust"))
+    }
+
+    /// Takes this very folder, and makes it where it is missing.
+    pub fn at(disk: Arc<dyn Disk>, folder: PathBuf) -> io::Result<Self> {
         disk::make_dirs(disk.as_ref(), &folder)?;
         Ok(Self { disk, folder })
     }

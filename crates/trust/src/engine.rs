@@ -2,6 +2,7 @@
 //!
 //! It passes the whole of the TUF conformance suite. What is ours is the wording of its errors.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 
 use jiff::Timestamp;
@@ -127,10 +128,92 @@ impl TrustedSet {
             .map(|meta| (meta.version, meta.expires))
     }
 
+    /// Returns a file's name on the server: with its version, where the root has consistent snapshots.
+    pub(crate) fn file_name(&self, role: &str, version: u64) -> String {
+        let role = encode_role(role);
+        if self.0.root().consistent_snapshot {
+            format!("{version}.{role}.json")
+        } else {
+            format!("{role}.json")
+        }
+    }
+
+    /// Returns whether files are named by what is in them.
+    pub(crate) fn has_consistent_snapshots(&self) -> bool {
+        self.0.root().consistent_snapshot
+    }
+
+    /// Returns what the snapshot says of a delegated role, where it names it.
+    pub(crate) fn delegated_pin(&self, role: &str) -> Option<Pin> {
+        let file = format!("{role}.json");
+        self.0.snapshot()?.meta.get(&file).map(pin)
+    }
+
+    /// Returns whether a targets role was loaded since the snapshot changed.
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        self.0.targets_role(role).is_some()
+    }
+
+    /// Takes a delegated role's file, signed by the keys that its delegator names.
+    pub(crate) fn update_delegated(
+        &mut self,
+        bytes: &[u8],
+        (role, delegator): (&str, &str),
+        now: Timestamp,
+    ) -> Result<(), TrustError> {
+        self.0
+            .update_delegated_targets(bytes, role, delegator, now)
+            .map(|_| ())
+            .map_err(|error| translate(Role::Targets, error))
+    }
+
+    /// Checks that a role that is loaded is also what this delegator delegates to.
+    pub(crate) fn check_delegated(
+        &self,
+        (role, delegator): (&str, &str),
+        now: Timestamp,
+    ) -> Result<(), TrustError> {
+        self.0
+            .verify_delegated_targets(role, delegator, now)
+            .map(|_| ())
+            .map_err(|error| translate(Role::Targets, error))
+    }
+
+    /// Returns the roles that a role delegates this target to, in order, and whether the last of them ends the search.
+    pub(crate) fn delegations(
+        &self,
+        role: &str,
+        target: &str,
+    ) -> Result<(Vec<String>, bool), TrustError> {
+        let mut roles = Vec::new();
+        let delegations = self
+            .0
+            .targets_role(role)
+            .and_then(|role| role.delegations.as_ref());
+        for child in delegations.into_iter().flat_map(|all| &all.roles) {
+            // Its file would stand where a top-level role's stands.
+            if child.name.parse::<Role>().is_ok() {
+                continue;
+            }
+            let matches = child.matches_path(target);
+            if matches.map_err(|error| translate(Role::Targets, error))? {
+                roles.push(child.name.clone());
+                if child.terminating {
+                    return Ok((roles, true));
+                }
+            }
+        }
+        Ok((roles, false))
+    }
+
+    /// Returns a target of a trusted role by its name.
+    pub(crate) fn target_of(&self, role: &str, name: &str) -> Option<Value> {
+        serde_json::to_value(self.0.targets_role(role)?.target(name)?).ok()
+    }
+
     /// Returns a target of the trusted targets by its name.
     pub(crate) fn target(&self, name: &str) -> Option<Value> {
-        let target = self.0.targets_role("targets")?.target(name)?;
-        serde_json::to_value(target).ok()
+        self.target_of("targets", name)
     }
 }
 
@@ -157,6 +240,31 @@ pub(crate) fn verify_signed(root: &[u8], role: Role, bytes: &[u8]) -> Result<(),
         Role::Timestamp => verify!(Timestamp),
     }
     .map_err(|error| translate(role, error))
+}
+
+/// Returns the versions that a snapshot names, by file.
+pub(crate) fn snapshot_versions(bytes: &[u8]) -> Result<BTreeMap<String, u64>, TrustError> {
+    let snapshot = Metadata::<sigstore_tuf::Snapshot>::from_slice(bytes)
+        .map_err(|error| translate(Role::Snapshot, error))?;
+    let meta = snapshot.into_signed().meta;
+    Ok(meta
+        .into_iter()
+        .map(|(file, meta)| (file, meta.version))
+        .collect())
+}
+
+/// Writes a role's name so that it is safe in addresses and file names: all but unreserved characters of RFC 3986 in `%XX`.
+pub(crate) fn encode_role(role: &str) -> String {
+    let mut encoded = String::with_capacity(role.len());
+    for byte in role.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
 }
 
 fn pin(meta: &sigstore_tuf::MetaFile) -> Pin {

@@ -1,7 +1,7 @@
 //! Reading from a server that may send for ever.
 
 use crate::engine::Pin;
-use crate::{MetadataSource, Role, SourceError, TrustError};
+use crate::{MetadataSource, SourceError, TrustError};
 
 /// How much a device reads of what a server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Limits {
     pub targets: u64,
     /// Most root versions that one refresh follows.
     pub root_rotations: u32,
+    /// Most roles that one search for a target visits.
+    pub delegations: u32,
 }
 
 impl Default for Limits {
@@ -26,6 +28,7 @@ impl Default for Limits {
             snapshot: 64 << 10,
             targets: 8 << 20,
             root_rotations: 32,
+            delegations: 32,
         }
     }
 }
@@ -66,15 +69,14 @@ pub(crate) async fn required(
 /// Fetches a file that another names, with the length that it names as the limit.
 pub(crate) async fn pinned(
     source: &impl MetadataSource,
-    role: Role,
+    name: &str,
     pin: Pin,
     limit: u64,
-) -> Result<(String, Vec<u8>), TrustError> {
-    let name = role.file_name(pin.version);
+) -> Result<Vec<u8>, TrustError> {
     let length = pin.length.unwrap_or(limit);
     if length > limit {
+        let name = name.to_owned();
         return Err(TrustError::EndlessData { name, limit });
     }
-    let bytes = required(source, &name, length).await?;
-    Ok((name, bytes))
+    required(source, name, length).await
 }

@@ -17,11 +17,13 @@
 //! | `online` | [`renew`], [`OnlineMetadata`]: what the server signs by itself |
 //! | `repository` | [`verify_targets`], [`verify_root_chain`], [`signing_status`]: checks before publishing |
 //! | `verifier` | [`Verifier`], [`trusted_now`]: the device's side |
+//! | `delegation` | [`FoundTarget`]: the search through delegated roles |
 //! | `fetch` | [`Limits`]: how much a device reads |
 //! | `store`, `source` | [`TrustStore`], [`MetadataSource`]: what a device brings along |
 //! | `engine` | verification by `sigstore-tuf`, behind our words |
 //! | `error` | [`TrustError`]: what can be wrong, by the name of the attack |
 
+mod delegation;
 mod document;
 mod engine;
 mod error;
@@ -38,6 +40,7 @@ mod target;
 mod targets;
 mod verifier;
 
+pub use delegation::FoundTarget;
 pub use document::Document;
 pub use error::{TrustError, Unfit};
 pub use fetch::Limits;

@@ -1,19 +1,25 @@
 //! The device's side: follows the TUF client workflow and says what may be installed.
 //!
-//! The store keeps two files. `root.json` is the latest verified root, saved after every step of a
-//! rotation. `chain.json` holds timestamp, snapshot and targets together, saved once all three are
-//! verified: a power cut, or a server that breaks off halfway, then never leaves a timestamp whose
-//! snapshot is unknown, with which the memory of what targets were seen would be lost.
+//! The store keeps what is trusted under TUF's names without versions: `root.json`,
+//! `timestamp.json`, `snapshot.json`, `targets.json`, and a file for each delegated role that was
+//! asked for. Each is saved as soon as it is verified, as the specification has it (5.3 to 5.6). A
+//! snapshot stays the floor under the next one even where a newer timestamp no longer names it, so
+//! that neither a power cut nor a server that breaks off halfway makes a device forget what it saw.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::document::malformed;
-use crate::engine::{TrustedSet, verify_signed};
+use crate::engine::{TrustedSet, snapshot_versions, verify_signed};
 use crate::fetch::{Limits, fetch, pinned, required};
-use crate::{Document, MetadataSource, Role, SignedArtifact, TrustError, TrustStore, Unfit};
+use crate::{MetadataSource, Role, SignedArtifact, TrustError, TrustStore, Unfit};
 
 const ROOT: &str = "root.json";
+const TIMESTAMP: &str = "timestamp.json";
+const SNAPSHOT: &str = "snapshot.json";
+const TARGETS: &str = "targets.json";
+/// Where earlier agents kept timestamp, snapshot and targets together.
 const CHAIN: &str = "chain.json";
 
 /// The versions that a device trusts after a refresh, and until when.
@@ -34,15 +40,16 @@ pub struct Trusted {
 /// What a device trusts, and the only way by which that changes.
 #[derive(Debug)]
 pub struct Verifier<S> {
-    store: S,
-    limits: Limits,
-    set: TrustedSet,
-    chain: Option<Chain>,
+    pub(crate) store: S,
+    pub(crate) limits: Limits,
+    pub(crate) set: TrustedSet,
+    /// Versions that the last trusted snapshot named, by file.
+    floor: BTreeMap<String, u64>,
     refreshed: bool,
 }
 
-/// Timestamp, snapshot and targets as they were fetched, belonging together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Timestamp, snapshot and targets as earlier agents kept them.
+#[derive(Deserialize)]
 struct Chain {
     timestamp: String,
     snapshot: String,
@@ -81,21 +88,21 @@ impl<S: TrustStore> Verifier<S> {
             (Some(Err(error)), None) => return Err(error),
             (None, None) => return Err(TrustError::NoRoot),
         };
-        let chain = load(&store, CHAIN)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        take_apart(&mut store)?;
         let mut verifier = Self {
             store,
             limits,
             set,
-            chain,
+            floor: BTreeMap::new(),
             refreshed: false,
         };
-        verifier.recall_chain()?;
+        verifier.recall()?;
         Ok(verifier)
     }
 
-    /// Follows the server to its newest metadata, and keeps it if all of it is sound.
+    /// Follows the server to its newest metadata, and keeps each file of it that is sound.
     ///
-    /// On an error everything trusted before still is, but for roots: each that was verified is kept.
+    /// On an error nothing may be installed until a refresh succeeds.
     pub async fn refresh(
         &mut self,
         source: &impl MetadataSource,
@@ -104,24 +111,9 @@ impl<S: TrustStore> Verifier<S> {
         self.refreshed = false;
         self.follow_root(source).await?;
         self.set.check_root_expired(now)?;
-
-        let mut set = self.set.clone();
-        let timestamp = self.newest_timestamp(&mut set, source, now).await?;
-        let snapshot = self.pinned_snapshot(&mut set, source, now).await?;
-        let targets = self.pinned_targets(&mut set, source, now).await?;
-
-        let chain = Chain {
-            timestamp,
-            snapshot,
-            targets,
-        };
-        if self.chain.as_ref() != Some(&chain) {
-            let bytes =
-                serde_json::to_vec(&chain).map_err(|error| malformed("the metadata", error))?;
-            save(&mut self.store, CHAIN, &bytes)?;
-            self.chain = Some(chain);
-        }
-        self.set = set;
+        self.refresh_timestamp(source, now).await?;
+        self.refresh_snapshot(source, now).await?;
+        self.refresh_targets(source, now).await?;
         self.refreshed = true;
         self.trusted(now)
     }
@@ -214,7 +206,7 @@ impl<S: TrustStore> Verifier<S> {
         set.update_root(&bytes)?;
         save(&mut self.store, ROOT, &bytes)?;
         self.set = set;
-        self.recall_chain()?;
+        self.recall()?;
         Ok(true)
     }
 
@@ -223,94 +215,121 @@ impl<S: TrustStore> Verifier<S> {
     /// After a rotation of the server's keys it no longer verifies, and is forgotten: so a stolen
     /// server that ran the versions up is recovered from (TUF 5.3.11). Both files go, whichever key
     /// was rotated. Expiry does not matter: a floor holds for ever.
-    fn recall_chain(&mut self) -> Result<(), TrustError> {
-        let Some(chain) = &self.chain else {
-            return Ok(());
-        };
+    fn recall(&mut self) -> Result<(), TrustError> {
+        self.floor.clear();
+        let (timestamp, snapshot) = (load(&self.store, TIMESTAMP)?, load(&self.store, SNAPSHOT)?);
         let mut set = TrustedSet::from_root(self.set.root_bytes())?;
         let whenever = Timestamp::MIN;
-        let recalled = set
-            .update_timestamp(chain.timestamp.as_bytes(), whenever)
-            .and_then(|_| set.update_snapshot(chain.snapshot.as_bytes(), whenever));
-        if recalled.is_ok() {
+        if let Some(bytes) = &timestamp
+            && set.update_timestamp(bytes, whenever).is_err()
+        {
+            return Ok(());
+        }
+        if let Some(bytes) = &snapshot {
+            if verify_signed(self.set.root_bytes(), Role::Snapshot, bytes).is_err() {
+                return Ok(());
+            }
+            self.floor = snapshot_versions(bytes)?;
+            // One that a newer timestamp doesn't name any more is a floor, and no more.
+            let _ = set.update_snapshot(bytes, whenever);
+        }
+        self.set = set;
+        Ok(())
+    }
+
+    /// Timestamp (TUF 5.4). One of the trusted version changes nothing and is dropped.
+    async fn refresh_timestamp(
+        &mut self,
+        source: &impl MetadataSource,
+        now: Timestamp,
+    ) -> Result<(), TrustError> {
+        let bytes = required(source, TIMESTAMP, self.limits.timestamp).await?;
+        let mut set = self.set.clone();
+        if set.update_timestamp(&bytes, now)? {
+            save(&mut self.store, TIMESTAMP, &bytes)?;
             self.set = set;
         }
         Ok(())
     }
 
-    /// Timestamp (TUF 5.4). One of the trusted version changes nothing and is dropped.
-    async fn newest_timestamp(
-        &self,
-        set: &mut TrustedSet,
-        source: &impl MetadataSource,
-        now: Timestamp,
-    ) -> Result<String, TrustError> {
-        let name = Role::Timestamp.file_name(0);
-        let bytes = required(source, &name, self.limits.timestamp).await?;
-        if set.update_timestamp(&bytes, now)? {
-            return text(&name, bytes);
-        }
-        let chain = self.chain.as_ref().ok_or(TrustError::NotRefreshed)?;
-        Ok(chain.timestamp.clone())
-    }
-
     /// Snapshot (TUF 5.5): the stored one where the timestamp still names it, else the server's.
-    async fn pinned_snapshot(
-        &self,
-        set: &mut TrustedSet,
+    async fn refresh_snapshot(
+        &mut self,
         source: &impl MetadataSource,
         now: Timestamp,
-    ) -> Result<String, TrustError> {
-        if let Some(Chain { snapshot, .. }) = &self.chain
-            && set.update_snapshot(snapshot.as_bytes(), now).is_ok()
-        {
-            return Ok(snapshot.clone());
+    ) -> Result<(), TrustError> {
+        let stored = load(&self.store, SNAPSHOT)?;
+        if stored.is_some_and(|bytes| self.set.update_snapshot(&bytes, now).is_ok()) {
+            return Ok(());
         }
-        let pin = set.snapshot_pin()?;
-        let (name, bytes) = pinned(source, Role::Snapshot, pin, self.limits.snapshot).await?;
+        let pin = self.set.snapshot_pin()?;
+        let name = self.set.file_name(Role::Snapshot.as_str(), pin.version);
+        let bytes = pinned(source, &name, pin, self.limits.snapshot).await?;
+        let mut set = self.set.clone();
         set.update_snapshot(&bytes, now)?;
-        text(&name, bytes)
+        let versions = snapshot_versions(&bytes)?;
+        self.refuse_below_floor(&versions)?;
+        save(&mut self.store, SNAPSHOT, &bytes)?;
+        self.set = set;
+        self.floor = versions;
+        Ok(())
     }
 
     /// Targets (TUF 5.6): the stored ones where the snapshot still names them, else the server's.
-    async fn pinned_targets(
-        &self,
-        set: &mut TrustedSet,
+    async fn refresh_targets(
+        &mut self,
         source: &impl MetadataSource,
         now: Timestamp,
-    ) -> Result<String, TrustError> {
-        if let Some(Chain { targets, .. }) = &self.chain
-            && set.update_targets(targets.as_bytes(), now).is_ok()
-        {
-            return Ok(targets.clone());
+    ) -> Result<(), TrustError> {
+        let stored = load(&self.store, TARGETS)?;
+        if stored.is_some_and(|bytes| self.set.update_targets(&bytes, now).is_ok()) {
+            return Ok(());
         }
-        let pin = set.targets_pin()?;
-        self.refuse_older_targets(pin.version)?;
-        let (name, bytes) = pinned(source, Role::Targets, pin, self.limits.targets).await?;
+        let pin = self.set.targets_pin()?;
+        let name = self.set.file_name(Role::Targets.as_str(), pin.version);
+        let bytes = pinned(source, &name, pin, self.limits.targets).await?;
+        let mut set = self.set.clone();
         set.update_targets(&bytes, now)?;
-        text(&name, bytes)
+        save(&mut self.store, TARGETS, &bytes)?;
+        self.set = set;
+        Ok(())
     }
 
-    /// Targets that publishers signed stay the floor while their keys stand, even where the server's
-    /// keys, and with them the snapshot that remembered it, were rotated.
-    fn refuse_older_targets(&self, offered: u64) -> Result<(), TrustError> {
-        let Some(Chain { targets, .. }) = &self.chain else {
-            return Ok(());
-        };
-        let root = self.set.root_bytes();
-        if verify_signed(root, Role::Targets, targets.as_bytes()).is_err() {
-            return Ok(());
-        }
-        let trusted = Document::parse(targets.as_bytes())?.version()?;
-        if offered < trusted {
-            return Err(TrustError::Rollback {
-                role: Role::Targets,
-                trusted,
-                offered,
-            });
+    /// Refuses a snapshot that lacks a file or names an older one than the last snapshot did.
+    fn refuse_below_floor(&self, offered: &BTreeMap<String, u64>) -> Result<(), TrustError> {
+        for (file, trusted) in &self.floor {
+            match offered.get(file) {
+                None => {
+                    return Err(TrustError::MixAndMatch {
+                        reason: format!("the snapshot lacks {file}, which the one before it named"),
+                    });
+                }
+                Some(offered) if offered < trusted => {
+                    return Err(TrustError::Rollback {
+                        role: Role::Targets,
+                        trusted: *trusted,
+                        offered: *offered,
+                    });
+                }
+                Some(_) => {}
+            }
         }
         Ok(())
     }
+}
+
+/// Takes apart what earlier agents kept in one file. The timestamp goes last: cut before, it is done again.
+fn take_apart(store: &mut impl TrustStore) -> Result<(), TrustError> {
+    if load(store, TIMESTAMP)?.is_some() {
+        return Ok(());
+    }
+    let chain = load(store, CHAIN)?.and_then(|bytes| serde_json::from_slice::<Chain>(&bytes).ok());
+    let Some(chain) = chain else {
+        return Ok(());
+    };
+    save(store, TARGETS, chain.targets.as_bytes())?;
+    save(store, SNAPSHOT, chain.snapshot.as_bytes())?;
+    save(store, TIMESTAMP, chain.timestamp.as_bytes())
 }
 
 /// Returns the time to judge expiry by, on a device whose clock may be wrong or absent: the latest
@@ -326,18 +345,18 @@ pub fn trusted_now(
         .max(last_trusted.unwrap_or(build_time))
 }
 
-fn text(name: &str, bytes: Vec<u8>) -> Result<String, TrustError> {
-    String::from_utf8(bytes).map_err(|error| malformed(name, error))
-}
-
-fn load(store: &impl TrustStore, name: &str) -> Result<Option<Vec<u8>>, TrustError> {
+pub(crate) fn load(store: &impl TrustStore, name: &str) -> Result<Option<Vec<u8>>, TrustError> {
     store.load(name).map_err(|source| TrustError::Store {
         name: name.to_owned(),
         source,
     })
 }
 
-fn save(store: &mut impl TrustStore, name: &str, bytes: &[u8]) -> Result<(), TrustError> {
+pub(crate) fn save(
+    store: &mut impl TrustStore,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), TrustError> {
     store.save(name, bytes).map_err(|source| TrustError::Store {
         name: name.to_owned(),
         source,

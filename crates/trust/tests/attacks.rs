@@ -78,23 +78,33 @@ fn rollback_after_a_new_root_that_leaves_the_servers_keys() {
 }
 
 #[test]
-fn rollback_of_targets_after_the_servers_keys_were_rotated() {
+fn new_server_keys_let_publishers_go_back_and_nobody_else() {
     let (mut repository, mut device, _, old_targets) = device_on_release_2();
     repository.rotate(&[], |root| {
         root.snapshot.keys = common::publics(&[17]);
         root.timestamp.keys = common::publics(&[18]);
     });
+    // Before: with the old keys, which the thief has, nothing older is to be had.
+    let thief = stolen(&repository, 9, (1, &old_targets)).without("2.root.json");
+    assert_eq!(
+        rolled_back(attacked(&mut device, &thief, 3)),
+        (Role::Targets, 2, 1)
+    );
+    // Under the new root the old keys sign nothing.
+    let thief = stolen(&repository, 9, (1, &old_targets));
+    let error = refresh(&mut device, &thief, later(3)).unwrap_err();
+    assert!(
+        matches!(error, TrustError::TooFewSignatures { .. }),
+        "{error}"
+    );
+    // What the rightful keys name is taken, as TUF 5.3.11 has it: how a stolen targets key is recovered from.
     repository.snapshot_signers = vec![17];
     repository.timestamp_signers = vec![18];
     repository.online = None;
     repository.current_targets = old_targets;
     repository.publish(later(3));
-
-    let error = refresh(&mut device, &repository.source(), later(4)).unwrap_err();
-    assert_eq!(rolled_back(error), (Role::Targets, 2, 1));
-    let mut device = Verifier::open(device.store().clone(), None).unwrap();
-    let error = attacked(&mut device, &repository.source(), 4);
-    assert_eq!(rolled_back(error), (Role::Targets, 2, 1));
+    let trusted = refresh(&mut device, &repository.source(), later(4)).unwrap();
+    assert_eq!((trusted.root, trusted.targets), (2, 1));
 }
 
 #[test]
@@ -190,7 +200,7 @@ fn mix_and_match_of_targets_that_another_snapshot_names() {
 #[test]
 fn endless_data_in_every_file() {
     let mut repository = Repository::new();
-    let mut device = repository.device();
+    let before = repository.device().store().clone();
     repository.release(b"release 2");
     repository.publish(later(1));
     repository.rotate(&[], |_| {});
@@ -208,6 +218,7 @@ fn endless_data_in_every_file() {
             if endless != "2.root.json" {
                 server = server.without("2.root.json");
             }
+            let mut device = Verifier::open(before.clone(), None).unwrap();
             match attacked(&mut device, &server, 2) {
                 TrustError::EndlessData { name, .. } => assert_eq!(name, endless),
                 other => panic!("{endless}: {other}"),
@@ -252,15 +263,25 @@ fn fast_forward_of_the_root() {
 }
 
 #[test]
-fn fast_forward_to_targets_that_do_not_exist_is_never_kept() {
-    let repository = Repository::new();
+fn fast_forward_to_targets_that_do_not_exist_installs_nothing() {
+    let mut repository = Repository::new();
     let mut device = repository.device();
     let server =
         stolen(&repository, 1 << 50, (1 << 50, b"{}")).without("1125899906842624.targets.json");
     let error = attacked(&mut device, &server, 1);
     assert!(matches!(error, TrustError::Missing { .. }), "{error}");
-    // The rightful server, on its small versions, goes on as if nothing had been.
-    refresh(&mut device, &repository.source(), later(1)).unwrap();
+    let name = artifact(1, b"release 1").name();
+    assert!(device.artifact(&name, MODEL, 0, later(1)).is_err());
+    // The rightful server goes on with new keys of its own.
+    repository.rotate(&[], |root| {
+        root.snapshot.keys = common::publics(&[17]);
+        root.timestamp.keys = common::publics(&[18]);
+    });
+    repository.snapshot_signers = vec![17];
+    repository.timestamp_signers = vec![18];
+    repository.publish(later(2));
+    let trusted = refresh(&mut device, &repository.source(), later(2)).unwrap();
+    assert_eq!((trusted.snapshot, trusted.targets), (2, 1));
 }
 
 #[test]

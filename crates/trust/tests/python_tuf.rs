@@ -5,43 +5,14 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Command;
 
+use common::python::{python, run};
 use common::{Repository, YEAR, publics};
 use jiff::Timestamp;
 use otter_trust::{RoleKeys, SignedArtifact};
 use serde_json::{Map, Value, json};
-
-const PYTHON_TUF: &str = "tuf==7.0.1";
-
-fn run(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?} did not start: {error}. Install python3-venv"));
-    assert!(
-        output.status.success(),
-        "{command:?} failed:\n{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
-}
-
-/// Makes the virtual environment once under the target folder; later runs find it finished.
-fn python() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PYTHON_TUF.replace("==", "-"));
-    let python = folder.join("bin/python");
-    let finished = folder.join("finished");
-    if !finished.exists() {
-        run(Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&folder));
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", PYTHON_TUF]));
-        std::fs::write(finished, PYTHON_TUF).unwrap();
-    }
-    python
-}
 
 /// A repository after a rotation of every role's keys, alive at present: python-tuf asks the clock.
 fn repository() -> Repository {

@@ -58,7 +58,13 @@ fn goes_on_from_its_store_after_a_restart() {
 #[test]
 fn a_store_that_rotted_is_begun_anew_from_the_image() {
     let repository = Repository::new();
-    for (rotten, pinned_needed) in [("root.json", true), ("chain.json", false)] {
+    let rotten = [
+        "root.json",
+        "timestamp.json",
+        "snapshot.json",
+        "targets.json",
+    ];
+    for (rotten, pinned_needed) in rotten.map(|name| (name, name == "root.json")) {
         for bytes in [&b""[..], b"{", b"{}", &[0xff; 64]] {
             let mut store = repository.device().store().clone();
             store.save(rotten, bytes).unwrap();
@@ -67,6 +73,31 @@ fn a_store_that_rotted_is_begun_anew_from_the_image() {
             refresh(&mut device, &repository.source(), later(1)).unwrap();
         }
     }
+}
+
+#[test]
+fn what_an_earlier_agent_kept_in_one_file_is_still_the_floor() {
+    let mut repository = Repository::new();
+    let old = repository.source();
+    repository.release(b"release 2");
+    repository.publish(later(1));
+    let online = repository.online.as_ref().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let chain = serde_json::json!({
+        "timestamp": text(&online.timestamp), "snapshot": text(&online.snapshot),
+        "targets": text(&repository.current_targets),
+    });
+    let mut store = MemoryStore::default();
+    store.save("root.json", &repository.current_root).unwrap();
+    store
+        .save("chain.json", chain.to_string().as_bytes())
+        .unwrap();
+    let mut device = Verifier::open(store, None).unwrap();
+    let error = refresh(&mut device, &old, later(2)).unwrap_err();
+    assert!(matches!(error, TrustError::Rollback { .. }), "{error}");
+    let source = repository.source();
+    refresh(&mut device, &source, later(2)).unwrap();
+    assert_eq!(source.asked(), ["2.root.json", "timestamp.json"]);
 }
 
 #[test]
@@ -91,7 +122,15 @@ fn a_full_disk_keeps_what_was_trusted() {
     let store = FlakyStore::default();
     let mut device = Verifier::open(store, Some(&repository.current_root)).unwrap();
     refresh(&mut device, &repository.source(), start()).unwrap();
-    assert_eq!(*device.store().saves.borrow(), ["root.json", "chain.json"]);
+    assert_eq!(
+        *device.store().saves.borrow(),
+        [
+            "root.json",
+            "timestamp.json",
+            "snapshot.json",
+            "targets.json"
+        ]
+    );
 
     repository.release(b"release 2");
     repository.rotate(&[], |_| {});

@@ -11,7 +11,6 @@ use otter_trust::{Role, TargetsDocument, TrustError, Trusted, Unfit, Verifier};
 #[test]
 fn wrong_software_that_no_publisher_signed() {
     let repository = Repository::new();
-    let mut device = repository.device();
     // Every key of the server signs targets that name its own software.
     let mut targets = TargetsDocument::parse(&repository.current_targets).unwrap();
     targets.add(&artifact(2, b"malware")).unwrap();
@@ -19,7 +18,7 @@ fn wrong_software_that_no_publisher_signed() {
     for (signers, valid) in [(vec![7, 8], 0), (vec![4, 7, 8], 1), (vec![], 0)] {
         let forged = signed(document.clone(), &signers);
         let server = stolen(&repository, 2, (2, &forged));
-        match attacked(&mut device, &server, 1) {
+        match attacked(&mut repository.device(), &server, 1) {
             TrustError::TooFewSignatures {
                 role,
                 found,

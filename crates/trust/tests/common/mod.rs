@@ -9,6 +9,7 @@
     reason = "only tests stand here, and each takes what it needs"
 )]
 
+pub mod python;
 pub mod thief;
 
 use std::cell::RefCell;
