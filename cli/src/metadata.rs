@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use futures::StreamExt as _;
 use otter_protocol::admin::TrustStatus;
 use otter_trust::{
-    MemoryStore, MetadataSource, Role, SourceError, TargetsDocument, Timestamp, TrustError,
-    TrustStore as _, Verifier, verify_root,
+    Document, Limits, MemoryStore, MetadataSource, Role, SourceError, TargetsDocument, Timestamp,
+    TrustError, Trusted, Verifier, verify_root, verify_root_chain, verify_targets,
 };
 
 use crate::Failure;
@@ -25,15 +25,111 @@ pub struct Current {
     pub targets_version: Option<u64>,
 }
 
+/// What a server publishes at present.
+#[derive(Debug)]
+pub struct Newest {
+    /// The root that devices begin with at enrollment.
+    pub first_root: Vec<u8>,
+    /// The newest root.
+    pub root: Vec<u8>,
+    targets: Option<Vec<u8>>,
+    snapshot: Option<Vec<u8>>,
+    timestamp: Option<Vec<u8>>,
+}
+
+impl Newest {
+    /// Returns the files that there are, in the order in which trust flows.
+    pub fn files(&self) -> impl Iterator<Item = &[u8]> {
+        let others = [&self.targets, &self.snapshot, &self.timestamp];
+        let others = others.into_iter().filter_map(|file| file.as_deref());
+        std::iter::once(self.root.as_slice()).chain(others)
+    }
+}
+
+/// Fetches what the server publishes, to be looked at; `None` where nothing is trusted yet.
+pub async fn newest(client: &Client) -> Result<Option<Newest>, Failure> {
+    let status: TrustStatus = client.get(&["trust"]).await?;
+    if status.root_version.is_none() {
+        return Ok(None);
+    }
+    let targets = match status.targets_version {
+        Some(version) => file(client, &Role::Targets.file_name(version)).await?,
+        None => None,
+    };
+    let timestamp = file(client, &Role::Timestamp.file_name(0)).await?;
+    let snapshot = match timestamp.as_deref().and_then(snapshot_of) {
+        Some(version) => file(client, &Role::Snapshot.file_name(version)).await?,
+        None => None,
+    };
+    Ok(Some(Newest {
+        first_root: first_root(client).await?,
+        root: root_of(client, &status).await?,
+        targets,
+        snapshot,
+        timestamp,
+    }))
+}
+
+/// Reads which snapshot a timestamp names.
+fn snapshot_of(timestamp: &[u8]) -> Option<u64> {
+    let file: serde_json::Value = serde_json::from_slice(timestamp).ok()?;
+    file.pointer("/signed/meta/snapshot.json/version")?.as_u64()
+}
+
+async fn file(client: &Client, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let limit = Limits::default().targets;
+    let fetched = Source::new(client).fetch(name, limit).await;
+    fetched.map_err(|error| Failure::Refused(format!("{name} could not be fetched: {error}")))
+}
+
+/// Fetches the first root, which devices without one in their image begin with.
+pub async fn first_root(client: &Client) -> Result<Vec<u8>, Failure> {
+    let name = Role::Root.file_name(1);
+    let root = file(client, &name).await?;
+    Ok(root.ok_or(TrustError::Missing { name })?)
+}
+
+/// Returns the server's newest root, verified from a pinned one where one is given.
+pub async fn root(client: &Client, pinned: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let status: TrustStatus = client.get(&["trust"]).await?;
+    let newest = root_of(client, &status).await?;
+    let Some(path) = pinned else {
+        return Ok(newest);
+    };
+    let mut root = fs::read(path).map_err(Failure::file(path))?;
+    let mut version = Document::parse(&root)?.version()?;
+    while Some(version) < status.root_version {
+        version += 1;
+        let name = Role::Root.file_name(version);
+        let next = file(client, &name)
+            .await?
+            .ok_or(TrustError::Missing { name })?;
+        verify_root_chain(&root, &next)?;
+        root = next;
+    }
+    Ok(root)
+}
+
+/// Follows the server from a root as a device would that has seen nothing else.
+pub async fn walk(
+    client: &Client,
+    root: &[u8],
+    now: Timestamp,
+) -> Result<(Trusted, TargetsDocument), Failure> {
+    let source = Source::new(client);
+    let mut verifier = Verifier::open(MemoryStore::default(), Some(root))?;
+    let trusted = verifier.refresh(&source, now).await?;
+    let targets = source.targets().unwrap_or_default();
+    Ok((trusted, TargetsDocument::parse(&targets)?))
+}
+
 /// Fetches the newest metadata and verifies it as a device would, from a pinned root where one is given.
 ///
-/// Without one, the server's word on its root is taken. Expired targets are no hindrance: signing anew is the cure.
+/// Without one, the server's word on its root is taken. Expired targets are no hindrance, nor are some that the root
+/// before this one trusted: signing anew is the cure.
 pub async fn fetch(client: &Client, pinned: Option<&Path>) -> Result<Current, Failure> {
     let status: TrustStatus = client.get(&["trust"]).await?;
-    let root = match pinned {
-        Some(path) => fs::read(path).map_err(Failure::file(path))?,
-        None => root_of(client, &status).await?,
-    };
+    let root = root(client, pinned).await?;
     let source = Source::new(client);
     let mut verifier = Verifier::open(MemoryStore::default(), Some(&root))?;
     let now = Timestamp::now();
@@ -44,25 +140,55 @@ pub async fn fetch(client: &Client, pinned: Option<&Path>) -> Result<Current, Fa
         }) => verifier.refresh(&source, expires).await,
         other => other,
     };
-    match refreshed {
-        Ok(_) => {}
-        Err(TrustError::Missing { .. }) if status.targets_version.is_none() => {}
-        Err(error) => return Err(error.into()),
-    }
-    let root = verifier
-        .store()
-        .load("root.json")
-        .map_err(Failure::file("root.json"))?
-        .unwrap_or(root);
-    let targets = match source.targets() {
-        Some(bytes) => TargetsDocument::parse(&bytes)?,
-        None => TargetsDocument::new(),
+    let targets = match refreshed {
+        Ok(_) => source.targets(),
+        Err(TrustError::Missing { .. }) if status.targets_version.is_none() => None,
+        Err(error) => match status.targets_version {
+            Some(version) => Some(formerly_trusted(client, &root, version, error).await?),
+            None => return Err(error.into()),
+        },
     };
     Ok(Current {
         root,
-        targets,
+        targets: match targets {
+            Some(bytes) => TargetsDocument::parse(&bytes)?,
+            None => TargetsDocument::new(),
+        },
         targets_version: status.targets_version,
     })
+}
+
+/// Returns targets that one of the roots before this one trusted; fails as devices do where none did.
+///
+/// Each of those roots must have signed the one after it, so that a server can't bring one of its own.
+async fn formerly_trusted(
+    client: &Client,
+    root: &[u8],
+    targets: u64,
+    error: TrustError,
+) -> Result<Vec<u8>, Failure> {
+    let name = Role::Targets.file_name(targets);
+    let bytes = file(client, &name)
+        .await?
+        .ok_or(TrustError::Missing { name })?;
+    // Their life may be over by now, and the roots' too: only the signatures count.
+    let whenever = Timestamp::MIN;
+    if verify_targets(root, &bytes, whenever).is_ok() {
+        return Err(error.into());
+    }
+    let mut next = root.to_vec();
+    for version in (1..Document::parse(root)?.version()?).rev() {
+        let name = Role::Root.file_name(version);
+        let before = file(client, &name)
+            .await?
+            .ok_or(TrustError::Missing { name })?;
+        verify_root_chain(&before, &next)?;
+        if verify_targets(&before, &bytes, whenever).is_ok() {
+            return Ok(bytes);
+        }
+        next = before;
+    }
+    Err(error.into())
 }
 
 /// Fetches the root that the server says is the newest.
@@ -75,16 +201,12 @@ async fn root_of(client: &Client, status: &TrustStatus) -> Result<Vec<u8>, Failu
         ));
     };
     let name = Role::Root.file_name(version);
-    let root = Source::new(client).fetch(&name, MOST_ROOT_BYTES).await;
-    let root = root
-        .map_err(|error| Failure::Refused(format!("{name} could not be fetched: {error}")))?
+    let root = file(client, &name)
+        .await?
         .ok_or(TrustError::Missing { name })?;
-    verify_root(&root, Timestamp::now())?;
+    verify_root(&root, Timestamp::MIN)?;
     Ok(root)
 }
-
-/// Largest root that is read, in bytes.
-const MOST_ROOT_BYTES: u64 = 256 << 10;
 
 /// Reads metadata over HTTP, and keeps the targets that it read last.
 #[derive(Debug)]

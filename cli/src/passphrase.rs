@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use console::Term;
-use otter_trust::{KeyFile, Role, SecretKey, TrustError};
+use otter_trust::{KeyFile, PublicKey, Role, SecretKey, TrustError};
 use zeroize::Zeroizing;
 
 use crate::Failure;
 
 /// The variable that may hold a passphrase.
 const VARIABLE: &str = "OTTER_PASSPHRASE";
+
+/// Stands before the name of a variable that holds a key, where a file is expected.
+const KEY_IN_VARIABLE: &str = "env:";
 
 /// How many times a prompt asks for a passphrase that opens a key.
 const TRIES: u32 = 3;
@@ -39,8 +42,11 @@ impl PassphraseArgs {
         Ok(first)
     }
 
-    /// Opens a key file for a role.
+    /// Opens a key for a role: a key file, or `env:NAME` for a variable that holds it as `otter key export --secret` wrote it.
     pub fn open(&self, path: &Path, role: Role) -> Result<SecretKey, Failure> {
+        if let Some(name) = variable(path) {
+            return from_variable(name);
+        }
         let file = read_key_file(path, role)?;
         if let Some(given) = self.given()? {
             return file.open(&given).map_err(|error| about(path, error));
@@ -63,6 +69,42 @@ impl PassphraseArgs {
             return Ok(Some(Zeroizing::new(line.to_owned())));
         }
         Ok(std::env::var(VARIABLE).ok().map(Zeroizing::new))
+    }
+}
+
+/// Returns the variable that a key is in, where it is in one.
+fn variable(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix(KEY_IN_VARIABLE)
+}
+
+fn from_variable(name: &str) -> Result<SecretKey, Failure> {
+    let text = std::env::var(name).map(Zeroizing::new).map_err(|_| {
+        Failure::Refused(format!(
+            "the variable {name} holds no key. Set it to what `otter key export --secret` prints"
+        ))
+    })?;
+    SecretKey::from_text(&text)
+        .map_err(|error| Failure::Refused(format!("the variable {name}: {error}")))
+}
+
+/// Returns whether a file holds only somebody's public key.
+pub fn is_public(path: &Path) -> Result<bool, Failure> {
+    if variable(path).is_some() {
+        return Ok(false);
+    }
+    let bytes = fs::read(path).map_err(Failure::file(path))?;
+    Ok(serde_json::from_slice::<PublicKey>(&bytes).is_ok())
+}
+
+/// Reads the public half of a key for a role: from a key file, `env:NAME`, or an exported public key.
+pub fn read_public(path: &Path, role: Role) -> Result<PublicKey, Failure> {
+    if let Some(name) = variable(path) {
+        return Ok(from_variable(name)?.public());
+    }
+    let bytes = fs::read(path).map_err(Failure::file(path))?;
+    match serde_json::from_slice(&bytes) {
+        Ok(public) => Ok(public),
+        Err(_) => Ok(*read_key_file(path, role)?.public()),
     }
 }
 
@@ -114,6 +156,27 @@ mod tests {
         PassphraseArgs {
             passphrase_file: Some(path),
         }
+    }
+
+    #[test]
+    fn a_public_key_is_read_from_each_form_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SecretKey::from_seed(&[1; 32]);
+        let sealed = KeyFile::seal(&key, Role::Root, "otters hold hands", "").unwrap();
+        let (file, exported) = (folder.path().join("a"), folder.path().join("b"));
+        fs::write(&file, sealed.to_bytes().unwrap()).unwrap();
+        fs::write(&exported, serde_json::to_vec(&key.public()).unwrap()).unwrap();
+        for (path, public) in [(&file, false), (&exported, true)] {
+            assert_eq!(read_public(path, Role::Root).unwrap(), key.public());
+            assert_eq!(is_public(path).unwrap(), public);
+        }
+        assert!(read_public(&file, Role::Targets).is_err());
+        let nowhere = Path::new("env:OTTER_TEST_NO_SUCH_KEY");
+        let error = read_public(nowhere, Role::Root).unwrap_err().to_string();
+        assert!(
+            error.contains("OTTER_TEST_NO_SUCH_KEY holds no key"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@ use otter_protocol::admin::{NewRelease, TrustStatus};
 use otter_protocol::release::Artifact;
 use otter_protocol::{ProblemCode, Version};
 use otter_trust::{
-    ArtifactFacts, Document, Role, SecretKey, SignedArtifact, TargetsDocument, Timestamp,
-    signing_status, verify_targets,
+    ArtifactFacts, Document, Role, SecretKey, SignedArtifact, SigningStatus, TargetsDocument,
+    Timestamp, signing_status, verify_targets,
 };
 
 use crate::api::Client;
@@ -22,8 +22,9 @@ const TRIES: u32 = 4;
 /// Whose signature, and how it is given.
 #[derive(Debug, Clone, Args)]
 pub struct SigningArgs {
-    /// Targets key to sign with; several where the root asks for several signatures.
-    #[arg(long = "key", value_name = "FILE", required = true)]
+    /// Targets key to sign with: a file, or env:NAME for a variable that holds it; several where the root asks for several
+    /// signatures.
+    #[arg(long = "key", value_name = "KEY", required = true)]
     pub keys: Vec<PathBuf>,
     /// How.
     #[command(flatten)]
@@ -98,25 +99,34 @@ impl Publisher {
         }
     }
 
+    /// Changes the signed list and returns it with the signatures that are here, for others to sign after.
+    pub async fn begin<T>(
+        &self,
+        client: &Client,
+        edit: impl Fn(&mut TargetsDocument) -> Result<T, Failure>,
+    ) -> Result<Begun, Failure> {
+        let mut current = metadata::fetch(client, self.root.as_deref()).await?;
+        edit(&mut current.targets)?;
+        let mut document = current.targets.finish(Timestamp::now(), self.life)?;
+        let status = self.add_signatures(&current.root, &mut document)?;
+        Ok(Begun {
+            root: current.root,
+            document,
+            status,
+        })
+    }
+
     fn sign(
         &self,
         root: &[u8],
         mut document: Document,
         now: Timestamp,
     ) -> Result<Vec<u8>, Failure> {
-        self.keys.iter().try_for_each(|key| document.sign(key))?;
-        let status = signing_status(root, &document)?;
-        if let Some(stranger) = status.strangers.first() {
-            return Err(Failure::Refused(format!(
-                "the key {stranger} is not among those that the root lets sign releases. \
-                 Use one of: {}",
-                [status.valid, status.missing].concat().join(", ")
-            )));
-        }
+        let status = self.add_signatures(root, &mut document)?;
         if !status.is_complete() {
             return Err(Failure::Refused(format!(
-                "the root asks for {} signatures, and {} came together. \
-                 Give --key once for each; missing are: {}",
+                "the root asks for {} signatures, and {} came together. Give --key once for each, \
+                 or have the others sign one after another (`otter release sign --out FILE`); missing are: {}",
                 status.threshold,
                 status.valid.len(),
                 status.missing.join(", ")
@@ -127,6 +137,23 @@ impl Publisher {
         Ok(bytes)
     }
 
+    fn add_signatures(
+        &self,
+        root: &[u8],
+        document: &mut Document,
+    ) -> Result<SigningStatus, Failure> {
+        self.keys.iter().try_for_each(|key| document.sign(key))?;
+        let status = signing_status(root, document)?;
+        if let Some(stranger) = status.strangers.first() {
+            return Err(Failure::Refused(format!(
+                "the key {stranger} is not among those that the root lets sign releases. \
+                 Use one of: {}",
+                [status.valid, status.missing].concat().join(", ")
+            )));
+        }
+        Ok(status)
+    }
+
     /// Signs a release with its artifacts; returns the release's counter.
     pub async fn sign_release(
         &self,
@@ -134,15 +161,33 @@ impl Publisher {
         release: &NewRelease,
         artifacts: &[Artifact],
     ) -> Result<(u64, TrustStatus), Failure> {
-        let change = |targets: &mut TargetsDocument| {
-            let counter = targets.next_release_counter()?;
-            for artifact in artifacts {
-                targets.add(&signed_artifact(release, artifact, counter))?;
-            }
-            Ok(counter)
-        };
-        self.change(client, change).await
+        self.change(client, |targets| add_release(targets, release, artifacts))
+            .await
     }
+}
+
+/// A list of artifacts that others may have to sign.
+#[derive(Debug)]
+pub struct Begun {
+    /// The root that says who.
+    pub root: Vec<u8>,
+    /// The list.
+    pub document: Document,
+    /// Who has signed.
+    pub status: SigningStatus,
+}
+
+/// Adds a release with its artifacts to the list; returns the release's counter.
+pub fn add_release(
+    targets: &mut TargetsDocument,
+    release: &NewRelease,
+    artifacts: &[Artifact],
+) -> Result<u64, Failure> {
+    let counter = targets.next_release_counter()?;
+    for artifact in artifacts {
+        targets.add(&signed_artifact(release, artifact, counter))?;
+    }
+    Ok(counter)
 }
 
 /// Returns what is signed of an artifact.

@@ -104,7 +104,7 @@ async fn without_a_passphrase_and_a_person_a_key_is_not_made() {
 async fn a_root_is_made_once() {
     let house = House::with_trust().await;
     let shown = house.otter(&["trust", "show"]).await.ok();
-    assert!(shown.contains("root     version 1"), "{shown}");
+    assert!(shown.contains("root       version 1"), "{shown}");
     let init = [
         "trust",
         "init",

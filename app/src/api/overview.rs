@@ -1,7 +1,7 @@
 //! The fleet at a glance.
 
 use leptos::prelude::*;
-use otter_protocol::admin::{Overview, TrustStatus};
+use otter_protocol::admin::{Overview, TrustStatus, TrustWarning};
 use serde::{Deserialize, Serialize};
 
 use super::ApiError;
@@ -13,6 +13,8 @@ pub(crate) struct Glance {
     pub(crate) overview: Overview,
     /// How its trust stands.
     pub(crate) trust: TrustStatus,
+    /// What publishers have to do about it, the most urgent first.
+    pub(crate) warnings: Vec<TrustWarning>,
     /// Tells whether there is any release yet.
     pub(crate) has_releases: bool,
 }
@@ -24,6 +26,7 @@ pub(crate) async fn get_overview() -> Result<Glance, ApiError> {
     Ok(Glance {
         overview: fleet.overview().await?,
         trust: fleet.trust_status().await?,
+        warnings: fleet.trust_warnings().await?,
         has_releases: !fleet.releases().await?.is_empty(),
     })
 }

@@ -1,7 +1,7 @@
 //! Keys for programs and tokens for devices.
 
 use leptos::prelude::*;
-use otter_protocol::admin::{ApiKey, EnrollmentToken, TrustStatus};
+use otter_protocol::admin::{ApiKey, EnrollmentToken, TrustStatus, TrustWarning};
 use serde::{Deserialize, Serialize};
 
 use super::ApiError;
@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) groups: Vec<String>,
     /// How the fleet's trust stands.
     pub(crate) trust: TrustStatus,
+    /// What publishers have to do about it, the most urgent first.
+    pub(crate) warnings: Vec<TrustWarning>,
     /// A secret that a plain form made just now.
     pub(crate) made: Option<Secret>,
 }
@@ -39,6 +41,7 @@ pub(crate) async fn get_settings() -> Result<Settings, ApiError> {
         tokens: fleet.enrollment_tokens().await?,
         groups: super::devices::group_names(&fleet).await?,
         trust: fleet.trust_status().await?,
+        warnings: fleet.trust_warnings().await?,
         made: take_secret(),
     })
 }

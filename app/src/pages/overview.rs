@@ -15,13 +15,19 @@ use crate::components::loaded::loaded;
 use crate::components::page_head::PageHead;
 use crate::components::phases::{TallyBar, TallyLegend};
 use crate::components::rollout_row::RolloutCard;
+use crate::components::trust_warnings::trust_warnings;
 use crate::components::when::When;
 use crate::live::live;
 
 /// The first page.
 #[component]
 pub(crate) fn Overview() -> impl IntoView {
-    let changed = live().on_kinds(&[ChangeKind::Device, ChangeKind::Rollout, ChangeKind::Release]);
+    let changed = live().on_kinds(&[
+        ChangeKind::Device,
+        ChangeKind::Rollout,
+        ChangeKind::Release,
+        ChangeKind::Settings,
+    ]);
     let loading = Resource::new_blocking(move || changed.get(), |_| get_overview());
     loaded(loading, |glance, role| page(glance, role).into_any()).into_any()
 }
@@ -35,6 +41,7 @@ fn page(glance: Glance, role: Role) -> impl IntoView {
             <PageHead title="Overview" />
             {fleet_numbers(&fleet)}
             {lacks_trust.then(|| view! { <TrustNotice /> })}
+            {trust_warnings(glance.warnings)}
             {drafts(fleet.drafts)}
             {(count == 0).then(|| view! { <NoDevices role /> })}
             <section class="stack" aria-label="Live rollouts">

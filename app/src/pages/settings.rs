@@ -12,6 +12,7 @@ use crate::components::code::Code;
 use crate::components::loaded::loaded;
 use crate::components::page_head::PageHead;
 use crate::components::problem::action_problem;
+use crate::components::trust_warnings::trust_warnings;
 use crate::components::when::{When, when_or};
 use crate::live::live;
 use crate::pages::settings_keys::keys;
@@ -60,6 +61,7 @@ fn page(content: Content, actions: Actions) -> impl IntoView {
         tokens: enrollment_tokens,
         groups,
         trust: status,
+        warnings,
         made,
     } = content;
     view! {
@@ -70,6 +72,7 @@ fn page(content: Content, actions: Actions) -> impl IntoView {
             {action_problem(move || actions.revoke_token.value().get())}
             {tokens(enrollment_tokens, &groups, actions)}
             {keys(api_keys, actions)}
+            {trust_warnings(warnings)}
             {trust(&status)}
         </div>
     }
@@ -123,6 +126,12 @@ fn trust(status: &TrustStatus) -> impl IntoView + use<> {
                     {fact("Targets", version(status.targets_version).into_any())}
                     {fact("Targets end", when_or(status.targets_expires_at, "–"))}
                 </dl>
+                {status.root_fingerprint.map(|fingerprint| view! {
+                    <p class="hint">
+                        "Fingerprint of the first root: what a device without one in its image trusts at enrollment. Its log says the same, or it speaks with somebody else."
+                    </p>
+                    <Code text=fingerprint.to_string() label="fingerprint of the first root" />
+                })}
                 {status.root_version.is_none().then(|| view! { <Code text="otter key generate --help" label="command" /> })}
             </div>
         </section>

@@ -1,4 +1,4 @@
-//! `otter key`: makes and shows the publishers' keys.
+//! `otter key`: makes, lists, exports and shows the publishers' keys.
 
 use std::fs;
 use std::io::Write as _;
@@ -8,14 +8,26 @@ use clap::{Args, Subcommand, ValueEnum};
 use otter_trust::{KeyFile, Role, SecretKey};
 use serde_json::json;
 
+use crate::output::Table;
 use crate::passphrase::PassphraseArgs;
 use crate::{Context, Failure};
 
-/// Makes and shows the publishers' keys.
+/// No key file is larger than this many bytes.
+const LARGEST: u64 = 64 << 10;
+
+/// Makes, lists, exports and shows the publishers' keys.
 #[derive(Debug, Subcommand)]
 pub enum Key {
     /// Makes an Ed25519 key in a file encrypted under a passphrase.
     Generate(Generate),
+    /// Lists the key files in a folder, without opening them.
+    List {
+        /// The folder.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Prints a key's public half, for whoever sets up trust; or the key itself, for a variable in CI.
+    Export(Export),
     /// Shows what a key file holds, without opening it.
     Show {
         /// The key file.
@@ -57,11 +69,25 @@ pub struct Generate {
     passphrase: PassphraseArgs,
 }
 
+/// Prints a key.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The key file.
+    file: PathBuf,
+    /// Prints the key itself, unencrypted: whoever reads it can sign. Give it to your CI's secrets, and nobody else.
+    #[arg(long)]
+    secret: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
 impl Key {
     /// Runs the command.
     pub fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Generate(generate) => generate.run(context),
+            Self::List { folder } => list(context, &folder),
+            Self::Export(export) => export.run(context),
             Self::Show { file } => {
                 let bytes = fs::read(&file).map_err(Failure::file(&file))?;
                 show(context, &KeyFile::parse(&bytes)?)
@@ -87,6 +113,61 @@ impl Generate {
         ));
         Ok(())
     }
+}
+
+impl Export {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let bytes = fs::read(&self.file).map_err(Failure::file(&self.file))?;
+        let file = KeyFile::parse(&bytes)?;
+        if self.secret {
+            let text = self.passphrase.open(&self.file, file.role())?.to_text();
+            context
+                .output
+                .note("Who reads this can sign. It is printed once; nothing keeps it.");
+            return context
+                .output
+                .value(&*text, |output| output.line(text.as_str()));
+        }
+        let public = serde_json::to_string(file.public())
+            .map_err(|error| Failure::Refused(format!("the key can't be written: {error}")))?;
+        context
+            .output
+            .value(file.public(), |output| output.line(public))
+    }
+}
+
+/// Lists what is a key file in a folder; other files are passed over.
+fn list(context: &Context, folder: &Path) -> Result<(), Failure> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Failure::file(folder))? {
+        let path = entry.map_err(Failure::file(folder))?.path();
+        let small = fs::metadata(&path).is_ok_and(|about| about.is_file() && about.len() < LARGEST);
+        let file = fs::read(&path).ok().filter(|_| small);
+        if let Some(file) = file.and_then(|bytes| KeyFile::parse(&bytes).ok()) {
+            found.push((path, file));
+        }
+    }
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let shown: Vec<_> = found
+        .iter()
+        .map(|(path, file)| {
+            json!({
+                "file": path, "role": file.role(), "key_id": file.public().key_id(), "comment": file.comment(),
+            })
+        })
+        .collect();
+    context.output.value(&shown, |output| {
+        let mut table = Table::new(["file", "role", "key id", "comment"]);
+        for (path, file) in &found {
+            let role = file.role().to_string();
+            let cells = [path.display().to_string(), role, file.public().key_id()];
+            table.row(cells.into_iter().chain([file.comment().to_owned()]));
+        }
+        output.table(
+            table,
+            "No key file is here. Make one with `otter key generate`.",
+        )
+    })
 }
 
 fn show(context: &Context, file: &KeyFile) -> Result<(), Failure> {

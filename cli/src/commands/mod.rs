@@ -20,10 +20,10 @@ use crate::{Arguments, Context, Failure};
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Makes and shows the publishers' keys.
+    /// Makes, lists, exports and shows the publishers' keys.
     #[command(subcommand)]
     Key(key::Key),
-    /// Sets up whose signatures devices trust.
+    /// Sets up and changes whose signatures devices trust, and shows who signed what.
     #[command(subcommand)]
     Trust(trust::Trust),
     /// Publishes, signs, lists and withdraws releases.

@@ -12,7 +12,7 @@ use otter_protocol::release::{Artifact, Release, ReleaseState};
 use otter_protocol::{ProblemCode, ReleaseId, Sha256Digest, Timestamp};
 use otter_trust::{
     OnlineKeys, OnlineMetadata, Role, SecretKey, SignedArtifact, TargetsDocument, renew,
-    verify_root, verify_targets,
+    verify_root, verify_root_chain, verify_targets,
 };
 use serde_json::{Value, json};
 
@@ -64,6 +64,7 @@ impl Publishing {
             root_expires_at: None,
             targets_version: version(&self.targets),
             targets_expires_at: None,
+            ..TrustStatus::default()
         }
     }
 
@@ -245,12 +246,16 @@ async fn online_keys(State(world): State<Shared>) -> Json<Value> {
 
 async fn put_root(State(world): State<Shared>, body: Bytes) -> Answer<Json<TrustStatus>> {
     let now = otter_trust::Timestamp::now();
-    verify_root(&body, now).map_err(|e| Refusal::new(ProblemCode::Untrusted, e))?;
     let publishing = &mut lock(&world).publishing;
+    let checked = match &publishing.root {
+        Some(old) => verify_root_chain(old, &body),
+        None => verify_root(&body, now),
+    };
+    let root = checked.map_err(|e| Refusal::new(ProblemCode::Untrusted, e))?;
     publishing.root = Some(body.to_vec());
     publishing
         .files
-        .insert(Role::Root.file_name(1), body.to_vec());
+        .insert(Role::Root.file_name(root.version), body.to_vec());
     Ok(Json(publishing.status()))
 }
 

@@ -102,6 +102,7 @@ impl Fleet {
 
     async fn keep_up(&self) -> Result<()> {
         self.renew_trust().await?;
+        self.log_trust_warnings().await?;
         self.delete_expired_sessions().await?;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The signed metadata: checked before it is kept, kept fresh with the server's own keys.
 
-use otter_protocol::admin::{ChangeKind, OnlineKeys, TrustStatus};
-use otter_protocol::{ProblemCode, Timestamp};
+use otter_protocol::admin::{ChangeKind, OnlineKeys, TrustStatus, TrustWarning};
+use otter_protocol::{ProblemCode, Sha256Digest, Timestamp};
 use otter_trust::{
     Document, Limits, OnlineMetadata, Role, Root, TargetsDocument, TrustError, VerifiedTargets,
     renew, verify_root, verify_root_chain, verify_targets, verify_targets_succession,
@@ -38,13 +38,44 @@ impl Fleet {
     pub async fn trust_status(&self) -> Result<TrustStatus> {
         let root = latest(self.db(), Role::Root).await?;
         let targets = latest(self.db(), Role::Targets).await?;
+        let first = self.trust_metadata(&Role::Root.file_name(1)).await?;
         let version = |version: i64| u64::try_from(version).ok();
+        let targets_untrusted =
+            root.as_ref()
+                .zip(targets.as_ref())
+                .is_some_and(|(root, targets)| {
+                    // Whoever signed it, its life and the root's have warnings of their own.
+                    let whenever = otter_trust::Timestamp::MIN;
+                    verify_targets(root.body.as_bytes(), targets.body.as_bytes(), whenever).is_err()
+                });
         Ok(TrustStatus {
             root_version: root.as_ref().and_then(|row| version(row.version)),
             root_expires_at: root.map(|row| Timestamp(row.expires_at)),
             targets_version: targets.as_ref().and_then(|row| version(row.version)),
             targets_expires_at: targets.map(|row| Timestamp(row.expires_at)),
+            root_fingerprint: first.map(|root| Sha256Digest::of(&root)),
+            targets_untrusted,
         })
+    }
+
+    /// Returns what publishers have to do about the trust, the most urgent first.
+    pub async fn trust_warnings(&self) -> Result<Vec<TrustWarning>> {
+        Ok(self.trust_status().await?.warnings(self.now()))
+    }
+
+    /// Writes what publishers have to do to the log, at most once a day for each start of the server.
+    pub(crate) async fn log_trust_warnings(&self) -> Result<()> {
+        if !self.inner.trust_files.is_time_to_warn(self.now()) {
+            return Ok(());
+        }
+        for warning in self.trust_warnings().await? {
+            if warning.stops_updates() {
+                tracing::error!("{warning}");
+            } else {
+                tracing::warn!("{warning}");
+            }
+        }
+        Ok(())
     }
 
     /// Takes the first root, or the next version signed by old and new keys; it must name the server's own keys for
@@ -220,10 +251,12 @@ async fn sign_online(
 /// Reads targets that were verified when they came: by now their keys may be others, or their life over.
 fn read_targets(bytes: &[u8]) -> Result<VerifiedTargets> {
     let document = Document::parse(bytes)?;
+    let list = TargetsDocument::parse(bytes)?;
     Ok(VerifiedTargets {
         version: document.version()?,
         expires: document.expires()?,
-        artifacts: TargetsDocument::parse(bytes)?.artifacts()?,
+        artifacts: list.artifacts()?,
+        withdrawn: list.withdrawn()?,
         signed_by: Vec::new(),
     })
 }

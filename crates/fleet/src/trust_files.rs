@@ -1,6 +1,6 @@
 //! The metadata files as they are kept: every root, the targets, and what the server signs by itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::future::Cache;
@@ -17,6 +17,8 @@ use crate::fleet::Fleet;
 
 /// How long another server's change may go unseen.
 const CACHED: Duration = Duration::from_secs(1);
+/// How often the log is told what ends soon, in seconds.
+const WARNED_EVERY_SEC: u64 = 24 * 3600;
 /// How long what no timestamp names any more is kept for devices in the middle of a refresh, and for people.
 const KEPT_SEC: u64 = 30 * 24 * 3600;
 
@@ -24,6 +26,8 @@ const KEPT_SEC: u64 = 30 * 24 * 3600;
 #[derive(Debug)]
 pub(crate) struct TrustFiles {
     cache: Cache<String, Option<Arc<Vec<u8>>>>,
+    /// When the log was last told what ends soon.
+    warned_at: Mutex<Option<Timestamp>>,
 }
 
 impl Default for TrustFiles {
@@ -33,11 +37,25 @@ impl Default for TrustFiles {
                 .max_capacity(64)
                 .time_to_live(CACHED)
                 .build(),
+            warned_at: Mutex::default(),
         }
     }
 }
 
 impl TrustFiles {
+    /// Tells whether a day has gone by since this said so.
+    pub(crate) fn is_time_to_warn(&self, now: Timestamp) -> bool {
+        let mut warned_at = self
+            .warned_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if warned_at.is_some_and(|at| at.plus_sec(WARNED_EVERY_SEC) > now) {
+            return false;
+        }
+        *warned_at = Some(now);
+        true
+    }
+
     /// Forgets all, so that a change is seen at once.
     pub(crate) fn forget(&self) {
         self.cache.invalidate_all();
@@ -179,6 +197,15 @@ fn parse_name(name: &str) -> Option<(Role, Option<i64>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warning_comes_once_a_day() {
+        let files = TrustFiles::default();
+        let now = Timestamp(1_900_000_000_000);
+        let hours = [0, 1, 23, 24, 25, 47, 48];
+        let warned = hours.map(|hour| files.is_time_to_warn(now.plus_sec(hour * 3600)));
+        assert_eq!(warned, [true, false, false, true, false, false, true]);
+    }
 
     #[test]
     fn names_are_tufs_and_nothing_else() {

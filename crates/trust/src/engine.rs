@@ -206,6 +206,11 @@ impl TrustedSet {
         Ok((roles, false))
     }
 
+    /// Returns a field of the trusted targets that TUF doesn't know.
+    pub(crate) fn targets_field(&self, name: &str) -> Option<&Value> {
+        self.0.targets_role("targets")?.extra.get(name)
+    }
+
     /// Returns a target of a trusted role by its name.
     pub(crate) fn target_of(&self, role: &str, name: &str) -> Option<Value> {
         serde_json::to_value(self.0.targets_role(role)?.target(name)?).ok()

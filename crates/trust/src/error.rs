@@ -196,6 +196,11 @@ pub enum Unfit {
         /// Models it is signed for.
         models: Vec<String>,
     },
+    /// Publishers withdrew it.
+    Withdrawn {
+        /// Why, in their words; may be empty.
+        reason: String,
+    },
     /// It is older than what the device has, and no publisher permitted the downgrade.
     OlderCounter {
         /// Release counter of what the device runs.
@@ -212,6 +217,15 @@ impl fmt::Display for Unfit {
                 f,
                 "is not in the signed targets. Sign the release, or withdraw the rollout"
             ),
+            Self::Withdrawn { reason } => {
+                f.write_str("was withdrawn by its publishers")?;
+                if !reason.is_empty() {
+                    write!(f, " ({reason})")?;
+                }
+                f.write_str(
+                    ". Withdraw the rollout; if it goes on offering it, treat the server as stolen",
+                )
+            }
             Self::Model { model, models } => write!(
                 f,
                 "is signed for {}, not for {model}. Publish an artifact for {model}",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use otter_protocol::Sha256Digest;
 
 use crate::engine::{TrustedSet, verify_signed};
 use crate::{Document, Role, Root, SignedArtifact, TargetsDocument, TrustError};
@@ -16,6 +17,8 @@ pub struct VerifiedTargets {
     pub expires: Timestamp,
     /// Artifacts that may be installed, in the order of their names.
     pub artifacts: Vec<SignedArtifact>,
+    /// What was withdrawn, and why.
+    pub withdrawn: BTreeMap<Sha256Digest, String>,
     /// Ids of the keys whose signatures are valid.
     pub signed_by: Vec<String>,
 }
@@ -44,17 +47,20 @@ pub fn verify_targets(
         let role = Role::Targets;
         return Err(TrustError::Freeze { role, expires });
     }
+    let list = TargetsDocument::parse(targets)?;
     Ok(VerifiedTargets {
         version: document.version()?,
         expires,
-        artifacts: TargetsDocument::parse(targets)?.artifacts()?,
+        artifacts: list.artifacts()?,
+        withdrawn: list.withdrawn()?,
         signed_by: signing_status(root, &document)?.valid,
     })
 }
 
 /// Verifies that publishing `new` after `old` goes forward.
 ///
-/// [`TrustError::Rollback`] when the version does not rise. Check it before replacing published
+/// [`TrustError::Rollback`] when the version does not rise, [`TrustError::Refused`] when something withdrawn is not any
+/// more. Check it before replacing published
 /// targets: devices that saw the old ones refuse whatever is not newer.
 pub fn verify_targets_succession(
     old: &VerifiedTargets,
@@ -66,6 +72,13 @@ pub fn verify_targets_succession(
             trusted: old.version,
             offered: new.version,
         });
+    }
+    let forgotten = |digest: &&Sha256Digest| !new.withdrawn.contains_key(*digest);
+    if let Some(digest) = old.withdrawn.keys().find(forgotten) {
+        return Err(TrustError::Refused(format!(
+            "{digest} was withdrawn, and this list doesn't say so any more. \
+             Sign targets that begin with those on the server"
+        )));
     }
     Ok(())
 }

@@ -1,6 +1,10 @@
 //! The list of signed artifacts, while a publisher changes it.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
+use otter_protocol::Sha256Digest;
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
 use crate::document::{SPEC_VERSION, expiry, malformed, next_version};
@@ -8,6 +12,9 @@ use crate::{Document, Role, SignedArtifact, TrustError};
 
 /// Keeps the highest counter ever given, so that a withdrawn release's is not given again.
 const LAST_COUNTER: &str = "x-otter-last-release-counter";
+
+/// What must never be installed again, by SHA-256, with why: signed, so that no server can leave it out.
+pub(crate) const WITHDRAWN: &str = "x-otter-withdrawn";
 
 /// The targets metadata in work: read it, add and withdraw, then [`finish`](Self::finish) and sign.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,21 +93,35 @@ impl TargetsDocument {
                 "{name} is signed already. Withdraw it first to sign it anew"
             )));
         }
+        if self.withdrawn()?.contains_key(&artifact.sha256) {
+            return Err(TrustError::Refused(format!(
+                "the bytes of {name} were withdrawn, for good. Build others, and sign those"
+            )));
+        }
         self.targets_mut()?.insert(name, artifact.to_target());
         self.fields.insert(LAST_COUNTER.to_owned(), json!(last));
         Ok(())
     }
 
-    /// Withdraws an artifact by its target's name: no device installs it any more.
-    pub fn withdraw(&mut self, name: &str) -> Result<(), TrustError> {
+    /// Withdraws an artifact by its target's name: no device installs these bytes any more, whatever names them.
+    pub fn withdraw(&mut self, name: &str, reason: &str) -> Result<(), TrustError> {
         let last = self.last_counter()?;
-        if self.targets_mut()?.remove(name).is_none() {
+        let Some(target) = self.targets_mut()?.remove(name) else {
             return Err(TrustError::Refused(format!(
                 "{name} is not among the signed targets, so it cannot be withdrawn"
             )));
-        }
+        };
         self.fields.insert(LAST_COUNTER.to_owned(), json!(last));
+        let sha256 = SignedArtifact::from_target(name, &target)?.sha256;
+        let mut withdrawn = self.withdrawn()?;
+        withdrawn.insert(sha256, reason.to_owned());
+        self.fields.insert(WITHDRAWN.to_owned(), json!(withdrawn));
         Ok(())
+    }
+
+    /// Returns what was withdrawn, and why.
+    pub fn withdrawn(&self) -> Result<BTreeMap<Sha256Digest, String>, TrustError> {
+        withdrawn(self.fields.get(WITHDRAWN))
     }
 
     /// Permits, or no longer permits, that devices go back to this artifact from a newer release.
@@ -151,6 +172,17 @@ impl TargetsDocument {
             .map(|artifact| artifact.facts.release_counter)
             .max();
         Ok(highest.max(kept).unwrap_or(0))
+    }
+}
+
+/// Reads a list of what was withdrawn; none is an empty one.
+pub(crate) fn withdrawn(
+    list: Option<&Value>,
+) -> Result<BTreeMap<Sha256Digest, String>, TrustError> {
+    match list {
+        None => Ok(BTreeMap::new()),
+        Some(list) => BTreeMap::deserialize(list)
+            .map_err(|error| malformed("the list of withdrawn artifacts", error)),
     }
 }
 
@@ -212,10 +244,28 @@ mod tests {
     fn a_withdrawn_counter_is_not_given_again() {
         let mut targets = TargetsDocument::new();
         targets.add(&artifact(1, 1)).unwrap();
-        targets.withdraw(&artifact(1, 1).name()).unwrap();
+        targets.withdraw(&artifact(1, 1).name(), "").unwrap();
         let targets = reread(&targets);
         assert_eq!(targets.artifacts().unwrap(), []);
         assert_eq!(targets.next_release_counter().unwrap(), 2);
+    }
+
+    #[test]
+    fn what_was_withdrawn_is_never_signed_again() {
+        let mut targets = TargetsDocument::new();
+        targets.add(&artifact(1, 1)).unwrap();
+        targets
+            .withdraw(&artifact(1, 1).name(), "it bites")
+            .unwrap();
+        let mut targets = reread(&targets);
+        let list = targets.withdrawn().unwrap();
+        assert_eq!(
+            list.get(&artifact(1, 1).sha256).map(String::as_str),
+            Some("it bites")
+        );
+        let error = targets.add(&artifact(2, 1)).unwrap_err().to_string();
+        assert!(error.contains("were withdrawn"), "{error}");
+        targets.add(&artifact(2, 2)).unwrap();
     }
 
     #[test]
@@ -226,7 +276,7 @@ mod tests {
         assert!(targets.add(&artifact(1, 1)).is_err());
         assert!(targets.add(&artifact(3, 1)).is_err());
         assert!(targets.add(&artifact(0, 1)).is_err());
-        assert!(targets.withdraw("r9/none").is_err());
+        assert!(targets.withdraw("r9/none", "").is_err());
         assert!(targets.permit_downgrade("r9/none", true).is_err());
         assert_eq!(targets, before);
     }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::engine::{TrustedSet, snapshot_versions, verify_signed};
 use crate::fetch::{Limits, fetch, pinned, required};
+use crate::targets::{WITHDRAWN, withdrawn};
 use crate::{MetadataSource, Role, SignedArtifact, TrustError, TrustStore, Unfit};
 
 const ROOT: &str = "root.json";
@@ -157,11 +158,19 @@ impl<S: TrustStore> Verifier<S> {
         now: Timestamp,
     ) -> Result<SignedArtifact, TrustError> {
         self.trusted(now)?;
+        let refused = |why| TrustError::WrongSoftware {
+            name: name.to_owned(),
+            why,
+        };
+        // Whatever else is signed: what was withdrawn stays withdrawn, under each name that it has.
+        let withdrawn = withdrawn(self.set.targets_field(WITHDRAWN))?;
+        let digest = name.rsplit('/').next().unwrap_or(name);
+        if let Some((_, reason)) = withdrawn.iter().find(|(own, _)| own.to_string() == digest) {
+            let reason = reason.clone();
+            return Err(refused(Unfit::Withdrawn { reason }));
+        }
         let Some(target) = self.set.target(name) else {
-            return Err(TrustError::WrongSoftware {
-                name: name.to_owned(),
-                why: Unfit::NotSigned,
-            });
+            return Err(refused(Unfit::NotSigned));
         };
         let artifact = SignedArtifact::from_target(name, &target)?;
         artifact.fits(model, installed_counter)?;

@@ -93,3 +93,34 @@ fn a_device_without_a_refresh_installs_nothing() {
         assert!(matches!(error, TrustError::NotRefreshed), "{error}");
     }
 }
+
+#[test]
+fn wrong_software_that_was_withdrawn_whatever_names_it() {
+    let mut repository = Repository::new();
+    let first = artifact(1, b"release 1");
+    repository
+        .targets
+        .withdraw(&first.name(), "it bites")
+        .unwrap();
+    repository.sign_targets();
+    repository.publish(later(1));
+    // The same bytes under another counter: publishers' tools refuse it, so it is forged with their keys here.
+    let again = artifact(2, b"release 1");
+    let bytes = common::forged(&repository.current_targets, &[4, 6], |signed| {
+        signed["version"] = 3.into();
+        signed["targets"][again.name()] = again.to_target();
+    });
+    repository.current_targets = bytes.clone();
+    repository.files.insert("3.targets.json".to_owned(), bytes);
+    repository.publish(later(2));
+    let device = repository.device_at(later(2));
+    for name in [first.name(), again.name()] {
+        match device.artifact(&name, MODEL, 0, later(2)).unwrap_err() {
+            TrustError::WrongSoftware { why, .. } => {
+                let reason = "it bites".to_owned();
+                assert_eq!(why, Unfit::Withdrawn { reason });
+            }
+            other => panic!("{other}"),
+        }
+    }
+}

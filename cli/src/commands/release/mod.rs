@@ -1,6 +1,7 @@
 //! `otter release`: publishes, signs, lists and withdraws releases.
 
 mod compare;
+mod downgrade;
 mod publish;
 mod sign;
 mod withdraw;
@@ -38,6 +39,11 @@ pub enum Release {
     ///
     /// With a key its signature is taken back too, so that not even a stolen server can offer it again.
     Withdraw(withdraw::Withdraw),
+    /// Signs a permission: devices may go back to this release from a newer one.
+    ///
+    /// Without it a device refuses every release that is older than what it has, whatever the server says. It asks for
+    /// nothing by itself: a rollout that allows downgrades does.
+    PermitDowngrade(downgrade::PermitDowngrade),
     /// Compares releases by what became of the attempts at them, on each model.
     ///
     /// Rates come with their 95 % Wilson intervals; two releases differ for certain where Newcombe's 95 % interval of
@@ -75,6 +81,7 @@ impl Release {
                     .value(&detail, |output| show_detail(output, &detail))
             }
             Self::Withdraw(withdraw) => withdraw.run(context, &client).await,
+            Self::PermitDowngrade(permit) => permit.run(context, &client).await,
             Self::Compare(compare) => compare.run(context, &client).await,
             Self::Recommended(recommended) => recommended.run(context, &client).await,
         }

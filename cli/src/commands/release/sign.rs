@@ -1,16 +1,19 @@
 //! `otter release sign`: signs what somebody uploaded in the dashboard.
 
+use std::fs;
 use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use console::Term;
 use otter_protocol::Sha256Digest;
 use otter_protocol::admin::{NewArtifact, NewRelease, ReleaseDetail};
 use otter_protocol::release::{Release, ReleaseState};
+use serde_json::json;
 
 use super::{resolve, show_release};
 use crate::api::Client;
-use crate::signing::{Publisher, SigningArgs};
+use crate::signing::{Begun, Publisher, SigningArgs, add_release};
 use crate::{Context, Failure};
 
 /// Signs a release that was uploaded in the dashboard, and so publishes it.
@@ -24,6 +27,9 @@ pub struct Sign {
     /// Signs without asking.
     #[arg(long)]
     yes: bool,
+    /// Writes the signed list to a file instead, for others to sign with `otter trust sign` where it takes several.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     signing: SigningArgs,
 }
@@ -39,6 +45,12 @@ impl Sign {
         }
         let publisher = Publisher::open(&self.signing.keys, &self.signing.how)?;
         let new = as_new(&release);
+        if let Some(out) = &self.out {
+            let begun = publisher.begin(client, |targets| {
+                add_release(targets, &new, &release.artifacts)
+            });
+            return hand_on(context, &begun.await?, out);
+        }
         publisher
             .sign_release(client, &new, &release.artifacts)
             .await?;
@@ -74,6 +86,28 @@ impl Sign {
             _ => Ok(()),
         }
     }
+}
+
+/// Writes a list for others to sign.
+fn hand_on(context: &Context, begun: &Begun, out: &Path) -> Result<(), Failure> {
+    if out.exists() {
+        return Err(Failure::Refused(format!(
+            "{} is there already. Name another file with --out, or move it away",
+            out.display()
+        )));
+    }
+    fs::write(out, begun.document.to_bytes()?).map_err(Failure::file(out))?;
+    let status = &begun.status;
+    let shown = json!({ "signed_by": status.valid, "missing": status.missing, "threshold": status.threshold });
+    context.output.value(&shown, |output| {
+        output.line(format!(
+            "{file} is written, with {} of {} signatures. Have others run `otter trust sign {file} --key THEIR.key`, \
+             and send it with `otter trust publish {file}`.",
+            status.valid.len(),
+            status.threshold,
+            file = out.display()
+        ))
+    })
 }
 
 fn ask(release: &Release) -> Result<(), Failure> {

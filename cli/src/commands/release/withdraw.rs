@@ -17,7 +17,7 @@ use crate::{Context, Failure};
 pub struct Withdraw {
     /// Its number, or its version.
     release: String,
-    /// Why, for the audit log.
+    /// Why, for the audit log; with a key it is signed too, and devices say it.
     #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
     /// Targets key, to take the signature back too; several where the root asks for several signatures.
@@ -36,12 +36,12 @@ impl Withdraw {
         };
         let id = resolve(client, &self.release).await?.id.to_string();
         let body = WithReason {
-            reason: self.reason,
+            reason: self.reason.clone(),
         };
         let withdrawn: Release = client.post(&["releases", &id, "withdraw"], &body).await?;
         let mut signatures = 0;
         if let (Some(publisher), Some(counter)) = (&publisher, withdrawn.release_counter) {
-            let edit = |targets: &mut TargetsDocument| unsign(targets, counter);
+            let edit = |targets: &mut TargetsDocument| unsign(targets, counter, &self.reason);
             signatures = publisher.change(client, edit).await?.0;
         }
         context.output.value(&withdrawn, |output| {
@@ -57,15 +57,15 @@ impl Withdraw {
     }
 }
 
-/// Takes the release's artifacts off the signed list; returns how many there were.
-fn unsign(targets: &mut TargetsDocument, counter: u64) -> Result<usize, Failure> {
+/// Takes the release's artifacts off the signed list and onto that of what was withdrawn; returns how many there were.
+fn unsign(targets: &mut TargetsDocument, counter: u64, reason: &str) -> Result<usize, Failure> {
     let signed = targets.artifacts()?;
     let of_release: Vec<_> = signed
         .iter()
         .filter(|artifact| artifact.facts.release_counter == counter)
         .collect();
     for artifact in &of_release {
-        targets.withdraw(&artifact.name())?;
+        targets.withdraw(&artifact.name(), reason)?;
     }
     Ok(of_release.len())
 }

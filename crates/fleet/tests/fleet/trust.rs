@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use otter_protocol::ProblemCode;
+use otter_protocol::admin::TrustWarning;
 use otter_protocol::release::ReleaseState;
 use otter_trust::{SignedArtifact, TargetsDocument};
 
@@ -231,7 +232,10 @@ each_database!(what_is_published_cannot_be_lost_or_altered, |database| {
     let signed = targets_of(&first, 1).remove(0);
     let published = publisher.targets.clone();
 
-    publisher.targets.withdraw(&signed.name()).unwrap();
+    publisher
+        .targets
+        .withdraw(&signed.name(), "it crashes")
+        .unwrap();
     refuses(
         publisher.send(fleet).await,
         ProblemCode::Untrusted,
@@ -258,7 +262,10 @@ each_database!(what_is_published_cannot_be_lost_or_altered, |database| {
         .permit_downgrade(&signed.name(), true)
         .unwrap();
     publisher.send(fleet).await.unwrap();
-    publisher.targets.withdraw(&signed.name()).unwrap();
+    publisher
+        .targets
+        .withdraw(&signed.name(), "it crashes")
+        .unwrap();
     fleet
         .withdraw_release(&ann(), first.id, "it crashes")
         .await
@@ -270,7 +277,18 @@ each_database!(what_is_published_cannot_be_lost_or_altered, |database| {
         ProblemCode::NotFound,
         "published",
     );
-    publisher.targets.add(&signed).unwrap();
+    // Withdrawn stays withdrawn, whoever signs that it isn't; and a counter is given once.
+    assert!(publisher.targets.add(&signed).is_err());
+    let withdrawn = std::mem::replace(&mut publisher.targets, published_as(&published, 3));
+    refuses(
+        publisher.send(fleet).await,
+        ProblemCode::Untrusted,
+        "was withdrawn, and this list doesn't say so",
+    );
+    publisher.targets = withdrawn;
+    let mut other = signed.clone();
+    other.sha256 = world.upload(b"other bytes").await.sha256;
+    publisher.targets.add(&other).unwrap();
     refuses(
         publisher.send(fleet).await,
         ProblemCode::Untrusted,
@@ -301,3 +319,44 @@ each_database!(two_releases_of_one_version_for_two_models, |database| {
         .map(|release| release.release_counter);
     assert_eq!(counters.collect::<Vec<_>>(), [Some(2), Some(1)]);
 });
+
+each_database!(what_ends_soon_is_warned_of, |database| {
+    let world = &World::new(database).await;
+    let mut publisher = Publisher::set_up(world).await;
+    publisher.publish(world, "1.0.0").await;
+    assert_eq!(world.fleet.trust_warnings().await.unwrap(), []);
+    let status = world.fleet.trust_status().await.unwrap();
+    let ends = status.root_expires_at.unwrap();
+    let first = world
+        .fleet
+        .trust_metadata("1.root.json")
+        .await
+        .unwrap()
+        .unwrap();
+    let fingerprint = otter_protocol::Sha256Digest::of(&first);
+    assert_eq!(status.root_fingerprint, Some(fingerprint));
+    world.pass_sec(ends.sec_since(world.now()) as i64 - 29 * 24 * 3600);
+    let warnings = world.fleet.trust_warnings().await.unwrap();
+    let is_over = false;
+    assert!(
+        warnings.contains(&TrustWarning::RootEnds { at: ends, is_over }),
+        "{warnings:?}"
+    );
+    world.pass_sec(30 * 24 * 3600);
+    let warnings = world.fleet.trust_warnings().await.unwrap();
+    assert!(
+        warnings.iter().all(|warning| warning.stops_updates()),
+        "{warnings:?}"
+    );
+});
+
+/// The same list at a version that devices would take.
+fn published_as(targets: &TargetsDocument, version: u64) -> TargetsDocument {
+    let mut targets = targets.clone();
+    while targets.version() < version {
+        let life = jiff::SignedDuration::from_hours(1);
+        let next = targets.finish(otter_trust::Timestamp::now(), life).unwrap();
+        targets = TargetsDocument::parse(&next.to_bytes().unwrap()).unwrap();
+    }
+    targets
+}

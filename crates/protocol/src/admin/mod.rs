@@ -8,6 +8,7 @@ mod preview;
 mod release;
 mod rollout;
 mod template;
+mod trust;
 mod webhook;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub use preview::*;
 pub use release::*;
 pub use rollout::*;
 pub use template::*;
+pub use trust::*;
 pub use webhook::*;
 
 /// One page of a list, and where the next begins.

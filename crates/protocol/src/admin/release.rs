@@ -7,7 +7,6 @@ use crate::digest::Sha256Digest;
 use crate::id::Model;
 use crate::release::ArtifactKind;
 use crate::release::Release;
-use crate::time::Timestamp;
 use crate::version::Version;
 
 /// A release to make.
@@ -75,18 +74,4 @@ pub struct OnlineKeys {
     pub snapshot: serde_json::Value,
     /// For the timestamp role.
     pub timestamp: serde_json::Value,
-}
-
-/// How the fleet's trust stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct TrustStatus {
-    /// The root's version; absent until one is set.
-    pub root_version: Option<u64>,
-    /// When the root ends.
-    pub root_expires_at: Option<Timestamp>,
-    /// The targets' version; absent until something was signed.
-    pub targets_version: Option<u64>,
-    /// When the targets end.
-    pub targets_expires_at: Option<Timestamp>,
 }

@@ -190,8 +190,13 @@ impl Repository {
 
     /// A device with this repository's current root in its image, refreshed at the start.
     pub fn device(&self) -> Verifier<MemoryStore> {
+        self.device_at(start())
+    }
+
+    /// The same, refreshed at another time.
+    pub fn device_at(&self, now: Timestamp) -> Verifier<MemoryStore> {
         let mut device = Verifier::open(MemoryStore::default(), Some(&self.current_root)).unwrap();
-        refresh(&mut device, &self.source(), start()).unwrap();
+        refresh(&mut device, &self.source(), now).unwrap();
         device
     }
 }

@@ -8,6 +8,7 @@ mod live;
 mod releases;
 mod rollouts;
 mod sessions;
+mod signers;
 mod templates;
 mod trust;
 mod webhooks;

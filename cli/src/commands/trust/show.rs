@@ -1,0 +1,178 @@
+//! `otter trust show`: who signed what, until when.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::Args;
+use otter_protocol::Sha256Digest;
+use otter_trust::{Document, Role, Root, TargetsDocument, signing_status};
+use serde_json::{Value, json};
+
+use super::rotate::ids;
+use crate::api::Client;
+use crate::{Context, Failure, Output, metadata};
+
+/// Shows who signed what, and until when it counts.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// A metadata file; without one, what the server has.
+    file: Option<PathBuf>,
+    /// Root to judge the file's signatures by.
+    #[arg(long, value_name = "root.json")]
+    root: Option<PathBuf>,
+}
+
+impl Show {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let root = self.root.as_ref();
+        let root = root
+            .map(|path| fs::read(path).map_err(Failure::file(path)))
+            .transpose()?;
+        if let Some(path) = &self.file {
+            let bytes = fs::read(path).map_err(Failure::file(path))?;
+            return file(context, &bytes, root.as_deref());
+        }
+        let client = context.client()?;
+        let shown = on_server(&client).await?;
+        if shown.is_empty() {
+            return context.output.value(&json!([]), |output| {
+                output.line("Nothing is trusted yet: set it up once with `otter trust init`.")
+            });
+        }
+        context.output.value(&shown, |output| {
+            shown.iter().try_for_each(|shown| lines(output, shown))
+        })
+    }
+}
+
+/// Fetches the newest of each role, and the first root for its fingerprint.
+async fn on_server(client: &Client) -> Result<Vec<Value>, Failure> {
+    let Some(newest) = metadata::newest(client).await? else {
+        return Ok(Vec::new());
+    };
+    let mut shown = Vec::new();
+    for bytes in newest.files() {
+        shown.push(describe(bytes, Some(&newest.root))?);
+    }
+    if let Some(Value::Object(root)) = shown.first_mut() {
+        let first = Sha256Digest::of(&newest.first_root).to_string();
+        root.insert("fingerprint".to_owned(), json!(first));
+    }
+    Ok(shown)
+}
+
+/// Shows a file, with its signatures as a root sees them: for a root, itself, and the one before it where given.
+pub(super) fn file(context: &Context, bytes: &[u8], root: Option<&[u8]>) -> Result<(), Failure> {
+    let shown = describe(bytes, root)?;
+    context.output.value(&shown, |output| lines(output, &shown))
+}
+
+/// Says what a file says, and who signed it.
+fn describe(bytes: &[u8], root: Option<&[u8]>) -> Result<Value, Failure> {
+    let document = Document::parse(bytes)?;
+    let role = document.role()?;
+    let judge = match role {
+        Role::Root => Some(bytes),
+        _ => root,
+    };
+    let (signed_by, threshold) = match judge
+        .map(|root| signing_status(root, &document))
+        .transpose()?
+    {
+        Some(status) => (status.valid, Some(status.threshold)),
+        None => (document.signers().map(str::to_owned).collect(), None),
+    };
+    let mut shown = json!({
+        "role": role, "version": document.version()?, "expires": document.expires()?.to_string(),
+        "signed_by": signed_by, "threshold": threshold,
+    });
+    match role {
+        Role::Root => shown["roles"] = roles(&Root::from_document(&document)?),
+        Role::Targets => {
+            let list = TargetsDocument::parse(bytes)?;
+            shown["artifacts"] = artifacts(&list)?;
+            shown["withdrawn"] = json!(list.withdrawn()?);
+        }
+        _ => {}
+    }
+    Ok(shown)
+}
+
+fn roles(root: &Root) -> Value {
+    let of = |role: Role| {
+        let keys = root.role(role);
+        (
+            role.to_string(),
+            json!({ "keys": ids(keys), "threshold": keys.threshold }),
+        )
+    };
+    Value::Object(Role::ALL.into_iter().map(of).collect())
+}
+
+fn artifacts(targets: &TargetsDocument) -> Result<Value, Failure> {
+    let signed = targets.artifacts()?;
+    Ok(signed
+        .iter()
+        .map(|artifact| {
+            json!({
+                "name": artifact.name(), "version": artifact.facts.version, "models": artifact.facts.models,
+                "release_counter": artifact.facts.release_counter, "length": artifact.length,
+                "downgrade_permitted": artifact.facts.downgrade_permitted,
+            })
+        })
+        .collect())
+}
+
+fn lines(output: Output, shown: &Value) -> Result<(), Failure> {
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let list = |value: &Value| {
+        let items = value.as_array().into_iter().flatten();
+        items.map(text).collect::<Vec<_>>().join(", ")
+    };
+    let role = text(&shown["role"]);
+    output.line(format!(
+        "{role:<9}  version {}, until {}",
+        shown["version"],
+        text(&shown["expires"])
+    ))?;
+    let needed = match shown["threshold"].as_u64() {
+        Some(threshold) => format!(" ({threshold} needed)"),
+        None => String::new(),
+    };
+    match list(&shown["signed_by"]) {
+        nobody if nobody.is_empty() => {
+            output.line(format!("           signed by nobody yet{needed}"))?
+        }
+        signers => output.line(format!("           signed by {signers}{needed}"))?,
+    }
+    if let Some(fingerprint) = shown["fingerprint"].as_str() {
+        output.line(format!("           fingerprint {fingerprint}"))?;
+    }
+    for (role, keys) in shown["roles"].as_object().into_iter().flatten() {
+        output.line(format!(
+            "           {role}: {} of {}",
+            keys["threshold"],
+            list(&keys["keys"])
+        ))?;
+    }
+    for artifact in shown["artifacts"].as_array().into_iter().flatten() {
+        let downgrade = match artifact["downgrade_permitted"].as_bool() {
+            Some(true) => ", devices may go back to it",
+            _ => "",
+        };
+        output.line(format!(
+            "           {} for {}: {}{downgrade}",
+            text(&artifact["version"]),
+            list(&artifact["models"]),
+            text(&artifact["name"]),
+        ))?;
+    }
+    for (sha256, reason) in shown["withdrawn"].as_object().into_iter().flatten() {
+        output.line(format!("           withdrawn {sha256} {}", text(reason)).trim_end())?;
+    }
+    Ok(())
+}

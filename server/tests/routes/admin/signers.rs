@@ -1,0 +1,137 @@
+//! Several people with `otter`, each with keys of their own, on a real server.
+
+use clap::Parser as _;
+use otter_cli::{Arguments, Failure, commands};
+use otter_protocol::admin::{TrustStatus, TrustWarning};
+use otter_protocol::release::{Release, ReleaseState};
+use otter_protocol::{Sha256Digest, Timestamp};
+use tempfile::TempDir;
+
+use crate::common::{Publisher, TestApp, new_release, on_each_database};
+
+/// A folder with everybody's keys; each command names those of one person.
+struct Desk<'a> {
+    app: &'a TestApp,
+    folder: TempDir,
+}
+
+impl<'a> Desk<'a> {
+    async fn new(app: &'a TestApp, keys: &[&str]) -> Self {
+        let desk = Self {
+            app,
+            folder: tempfile::tempdir().unwrap(),
+        };
+        std::fs::write(desk.path("passphrase"), "otters hold hands").unwrap();
+        for name in keys {
+            let role = name.split('-').next_back().unwrap();
+            desk.run(&format!("key generate --role {role} --out @{name}"))
+                .await
+                .unwrap();
+        }
+        desk
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs a command as an admin does; `@` stands for the folder.
+    async fn run(&self, command: &str) -> Result<(), Failure> {
+        let folder = format!("{}/", self.folder.path().display());
+        let words = command.split(' ').map(|word| match word.strip_prefix('@') {
+            Some(name) => format!("{folder}{name}"),
+            None => word.to_owned(),
+        });
+        let server = format!("http://{}", self.app.address);
+        let key = self.app.admin().secret.unwrap();
+        let common = ["otter", "--server", &server, "--api-key", &key].map(str::to_owned);
+        let mut all: Vec<String> = common.into_iter().chain(words).collect();
+        let opens_keys = ["--key ", "--root-key ", "generate"];
+        if opens_keys.iter().any(|option| command.contains(option)) {
+            all.extend([
+                "--passphrase-file".to_owned(),
+                format!("{folder}passphrase"),
+            ]);
+        }
+        commands::run(Arguments::try_parse_from(all).unwrap()).await
+    }
+
+    async fn is_refused(&self, command: &str, words: &str) {
+        let error = self.run(command).await.unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+
+    async fn status(&self) -> TrustStatus {
+        self.app.viewer().get("/api/v1/trust").await.expect(200)
+    }
+}
+
+/// Uploads a draft, as somebody without any key can.
+async fn draft(app: &TestApp, version: &str) -> Release {
+    let bytes = version.as_bytes();
+    let path = format!("/api/v1/artifacts/{}", Sha256Digest::of(bytes));
+    app.operator().put_bytes(&path, bytes).await;
+    app.operator()
+        .post("/api/v1/releases", &new_release(version, bytes))
+        .await
+        .expect(201)
+}
+
+async fn state(app: &TestApp, release: &Release) -> ReleaseState {
+    let path = format!("/api/v1/releases/{}", release.id);
+    app.viewer().get(&path).await.expect::<Release>(200).state
+}
+
+on_each_database! {
+    async fn people_sign_change_keys_and_lose_one(app: TestApp) {
+        let desk = Desk::new(&app, &["ada-root", "bob-root", "cyd-root", "ada-targets", "bob-targets"]).await;
+        desk.run("trust init --root-key @ada-root --root-key @bob-root --threshold 2 --targets-key @ada-targets \
+                  --targets-key @bob-targets --targets-threshold 2 --out @root.json").await.unwrap();
+        let first = draft(&app, "1.0.0").await;
+        desk.is_refused("release sign 1.0.0 --yes --key @ada-targets", "1 came together").await;
+        desk.run("release sign 1.0.0 --yes --key @ada-targets --out @list.json").await.unwrap();
+        desk.is_refused("trust publish @list.json", "1 of the 2 signatures").await;
+        assert_eq!(state(&app, &first).await, ReleaseState::Draft);
+        desk.run("trust sign @list.json --yes --key @bob-targets").await.unwrap();
+        desk.run("trust publish @list.json").await.unwrap();
+        assert_eq!(state(&app, &first).await, ReleaseState::Published);
+
+        // Bob's root key is lost: Ada and he sign it away with what he still has, and Cyd's takes its place.
+        desk.run("trust revoke @bob-root --replace-with @cyd-root --key @ada-root --root @root.json --out @2.json")
+            .await.unwrap();
+        desk.is_refused("trust publish @2.json", "1 of the 2 signatures").await;
+        desk.run("trust sign @2.json --yes --key @cyd-root").await.unwrap();
+        // Enough of the new keys, too few of the old.
+        desk.is_refused("trust publish @2.json", "1 of the 2 signatures").await;
+        assert_eq!(desk.status().await.root_version, Some(1));
+        desk.run("trust sign @2.json --yes --key @bob-root").await.unwrap();
+        desk.run("trust publish @2.json").await.unwrap();
+        let server = format!("http://{}", app.address);
+        desk.run(&format!("trust verify {server} --root @root.json")).await.unwrap();
+
+        // Bob's targets key was stolen. Until the list is signed anew, devices refuse it, and everybody is told.
+        desk.run("trust revoke @bob-targets --replace-with @ada-targets --key @ada-root --key @cyd-root --out @3.json")
+            .await.unwrap_err();
+        desk.run("key generate --role targets --out @dan-targets").await.unwrap();
+        desk.run("trust revoke @bob-targets --replace-with @dan-targets --key @ada-root --key @cyd-root --out @3.json")
+            .await.unwrap();
+        let status = desk.status().await;
+        assert_eq!(status.root_version, Some(3));
+        assert_eq!(status.warnings(Timestamp::from(jiff::Timestamp::now())), [TrustWarning::TargetsUntrusted]);
+        desk.is_refused(&format!("trust verify {server} --root @root.json"), "1 of the 2 signatures").await;
+        desk.is_refused("trust renew --key @ada-targets --key @bob-targets", "is not among those").await;
+        desk.run("trust renew --key @ada-targets --key @dan-targets --root @root.json").await.unwrap();
+        assert!(!desk.status().await.targets_untrusted);
+        desk.run(&format!("trust verify {server} --root @root.json")).await.unwrap();
+        desk.run("trust show").await.unwrap();
+    }
+}
+
+on_each_database! {
+    async fn the_fingerprint_is_that_of_the_first_root(app: TestApp) {
+        Publisher::new(&app).await;
+        let first = app.stranger().get("/device/v1/trust/1.root.json").await;
+        let status: TrustStatus = app.viewer().get("/api/v1/trust").await.expect(200);
+        assert_eq!(status.root_fingerprint, Some(Sha256Digest::of(first.text().as_bytes())));
+    }
+}
