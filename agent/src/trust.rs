@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use otter_protocol::Version;
 use otter_protocol::check_in::Offer;
+use otter_protocol::{Sha256Digest, Version};
 use otter_trust::{Role, SignedArtifact, TrustError, Verifier, target_name};
 
 use crate::agent::Agent;
@@ -75,13 +75,27 @@ impl Agent {
             );
             return Ok(());
         };
+        let fingerprint = Sha256Digest::of(&root);
+        if let Some(expected) = self.config.root_fingerprint
+            && expected != fingerprint
+        {
+            anyhow::bail!(
+                "the server's first root has the fingerprint {fingerprint}, but `root_fingerprint` says {expected}. \
+                 Nothing was trusted: the device speaks with another server than its owner meant, or the server was stolen"
+            );
+        }
         let store = DiskStore::open(self.disk.clone(), &self.config.state_dir)
             .context("the trust store can't be made")?;
         Verifier::open(store, Some(&root)).context("the server's root metadata can't be used")?;
-        tracing::warn!(
-            "the server's root metadata is trusted from now on, as the first one seen: SHA-256 {}",
-            otter_protocol::Sha256Digest::of(&root)
-        );
+        match self.config.root_fingerprint {
+            Some(_) => {
+                tracing::info!("the root with the fingerprint {fingerprint} is trusted from now on")
+            }
+            None => tracing::warn!(
+                "the server's root metadata is trusted from now on, as the first one seen. Its fingerprint is {fingerprint}: \
+                 compare it with the one in the dashboard's settings or from `otter trust show`"
+            ),
+        }
         Ok(())
     }
 

@@ -20,8 +20,9 @@ mod service;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use otter_protocol::{ArtifactKind, DeviceId, Model};
+use otter_protocol::{ArtifactKind, DeviceId, Model, Sha256Digest};
 use serde::Deserialize;
 use url::Url;
 
@@ -66,6 +67,9 @@ pub struct Config {
     /// Root metadata that came with the device; without it, the first one that the server gives is trusted.
     #[serde(default)]
     pub root_metadata: Option<PathBuf>,
+    /// What the first root that the server gives must have as its SHA-256; another is not trusted.
+    #[serde(default)]
+    pub root_fingerprint: Option<Sha256Digest>,
     /// What the device says of itself.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
@@ -313,8 +317,13 @@ impl Config {
             return Err("`proxy` must be an http:// or https:// address".to_owned());
         }
         let policy = &self.download;
-        if policy.connect_timeout().is_zero() || policy.stall_timeout().is_zero() {
-            return Err("the timeouts in `[download]` must be more than 0".to_owned());
+        let timeouts = [
+            policy.connect_timeout(),
+            policy.stall_timeout(),
+            policy.least_speed().over,
+        ];
+        if timeouts.iter().any(Duration::is_zero) {
+            return Err("the times in `[download]` must be more than 0".to_owned());
         }
         if !self.link.is_empty() && self.metadata.len() > MOST_METADATA {
             return Err(format!(

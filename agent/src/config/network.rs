@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::net::speed::LeastSpeed;
+
 use super::seconds::Seconds;
 
 /// Of which ended attempts the server gets the log.
@@ -67,6 +69,8 @@ pub struct DownloadPolicy {
     pub keep: KeepPolicy,
     /// Most bytes of artifacts that are taken in a second, on average.
     pub max_bytes_per_sec: Option<NonZeroU64>,
+    min_bytes_per_sec: u64,
+    min_speed_over_sec: Seconds,
     /// Largest artifact that is fetched, in bytes, whoever signed it.
     pub max_bytes: u64,
 }
@@ -78,6 +82,8 @@ impl Default for DownloadPolicy {
             stall_timeout_sec: Seconds::of(30),
             keep: KeepPolicy::default(),
             max_bytes_per_sec: None,
+            min_bytes_per_sec: 16,
+            min_speed_over_sec: Seconds::of(60),
             max_bytes: 16 << 30,
         }
     }
@@ -100,6 +106,16 @@ impl DownloadPolicy {
     /// Returns how long connecting may take.
     pub fn connect_timeout(&self) -> Duration {
         self.connect_timeout_sec.get()
+    }
+
+    /// Returns how fast artifacts must come.
+    pub fn least_speed(&self) -> LeastSpeed {
+        // A limit above what is taken would call the device's own restraint an attack.
+        let most = self.max_bytes_per_sec.map_or(u64::MAX, NonZeroU64::get);
+        LeastSpeed {
+            bytes_per_sec: self.min_bytes_per_sec.min(most / 2),
+            over: self.min_speed_over_sec.get(),
+        }
     }
 
     /// Returns how long a server may send nothing.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::links::Fare;
 use super::pace::Pace;
+use super::speed::{LeastSpeed, Speed};
 use super::transport::{Answer, Freight};
 use super::{Client, NetError, Wanted};
 use crate::config::RetryPolicy;
@@ -19,6 +20,9 @@ use crate::life::Heart;
 
 /// How often a download may begin again from nothing before that is called the server's fault.
 const MOST_RESTARTS: u32 = 3;
+
+/// How many connections in a row may be too slow before that is called an attack.
+const MOST_SLOW: u32 = 5;
 
 /// Why an artifact can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +56,12 @@ pub enum DownloadError {
     /// The server breaks off again and again before the end.
     #[error("the artifact can't be fetched: the server ends it too early, again and again")]
     TooShort,
+    /// The server sends so slowly that the end is never reached.
+    #[error(
+        "slow retrieval: {0} (`download.min_bytes_per_sec`), on {MOST_SLOW} connections one after another. \
+         Check what stands between the device and the server, or lower the limit for a link that is as slow"
+    )]
+    TooSlow(NetError),
     /// The device can't take it in.
     #[error(transparent)]
     Intake(#[from] InstallError),
@@ -68,6 +78,8 @@ pub struct Download<'a> {
     pub retry: RetryPolicy,
     /// Most bytes that are taken in a second, on average.
     pub max_bytes_per_sec: Option<NonZeroU64>,
+    /// How fast bytes must come.
+    pub least_speed: LeastSpeed,
     /// Beats while a download waits.
     pub heart: &'a Heart,
 }
@@ -100,7 +112,7 @@ impl Download<'_> {
         mut progress: impl FnMut(Heard<'_>),
     ) -> Result<(), DownloadError> {
         let mut backoff = Backoff::new(self.retry);
-        let mut restarts = 0;
+        let (mut restarts, mut slow) = (0, 0);
         let mut pace = self
             .max_bytes_per_sec
             .map(|most| Pace::new(most, Instant::now()));
@@ -120,7 +132,15 @@ impl Download<'_> {
                     }
                     done => return done,
                 },
+                Ok(Some(Cut::Later(error @ NetError::TooSlow { .. }))) if slow + 1 >= MOST_SLOW => {
+                    intake.discard()?;
+                    return Err(DownloadError::TooSlow(error));
+                }
                 Ok(Some(Cut::Later(error))) => {
+                    slow = match &error {
+                        NetError::TooSlow { .. } => slow + 1,
+                        _ => 0,
+                    };
                     let wait = backoff.failed(error.retry_after());
                     tracing::info!(
                         "the download is at {} of {} bytes ({error}); it goes on in {wait:.1?}",
@@ -188,6 +208,7 @@ impl Download<'_> {
         if let Some(fare) = answer.body.fare() {
             progress(Heard::Fare(fare));
         }
+        let mut speed = Speed::new(self.least_speed, Instant::now());
         loop {
             let before = intake.taken();
             match answer.body.next().await {
@@ -203,9 +224,20 @@ impl Download<'_> {
                 Err(error) => return Ok(Some(Cut::Later(error))),
             }
             progress(Heard::Bytes(intake.taken()));
+            let taken = intake.taken().saturating_sub(before);
+            if let Some(bytes) = speed.take(taken, Instant::now())
+                && intake.taken() < signed
+            {
+                return Ok(Some(Cut::Later(NetError::TooSlow {
+                    bytes,
+                    sec: self.least_speed.over.as_secs(),
+                    least: self.least_speed.bytes_per_sec,
+                })));
+            }
             if let Some(pace) = &mut pace {
-                let taken = intake.taken().saturating_sub(before);
-                self.heart.sleep(pace.take(taken, Instant::now())).await;
+                let wait = pace.take(taken, Instant::now());
+                self.heart.sleep(wait).await;
+                speed.leave_out(wait);
             }
         }
     }

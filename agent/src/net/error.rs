@@ -26,6 +26,16 @@ pub enum NetError {
     /// Nobody answered, or not to the end.
     #[error("the server can't be reached: {0}")]
     Unreachable(String),
+    /// Bytes come, but too slowly.
+    #[error("only {bytes} bytes came in {sec} seconds, where {least} in a second are asked for")]
+    TooSlow {
+        /// Bytes that came.
+        bytes: u64,
+        /// Time that was measured, in seconds.
+        sec: u64,
+        /// Bytes in a second that are asked for.
+        least: u64,
+    },
     /// Every connection that works is one that may not carry this.
     #[error("no link may carry this now: {0}")]
     NoLink(String),

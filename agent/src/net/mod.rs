@@ -9,6 +9,7 @@ mod error;
 pub mod links;
 mod metadata;
 mod pace;
+pub mod speed;
 pub mod transport;
 
 use std::sync::Arc;

@@ -40,6 +40,7 @@ pub(super) async fn handle(agent: &Agent, attempt: &Attempt) -> anyhow::Result<N
         url: &attempt.offer.artifact.url,
         retry: agent.config.retry,
         max_bytes_per_sec: agent.config.download.max_bytes_per_sec,
+        least_speed: agent.config.download.least_speed(),
         heart: &agent.heart,
     };
     let mut progress = Progress::new(&agent.journal, signed.length);

@@ -24,6 +24,10 @@ pub struct Publisher {
     online: Option<OnlineMetadata>,
     keys: u8,
     pub targets_key: u8,
+    /// The key that the root names for targets.
+    pub honest_key: u8,
+    /// Model that releases are signed for.
+    pub model: String,
     /// Whether releases are signed as required.
     pub required: bool,
     /// What releases are, unless they are signed as something else.
@@ -61,7 +65,7 @@ impl Release {
     }
 }
 
-fn key(seed: u8) -> SecretKey {
+pub fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&[seed; 32])
 }
 
@@ -106,6 +110,8 @@ impl Publisher {
             online: None,
             keys,
             targets_key: keys + 2,
+            honest_key: keys + 2,
+            model: MODEL.to_owned(),
             required: false,
             kind: ArtifactKind::Bundle,
             now,
@@ -116,6 +122,49 @@ impl Publisher {
 
     pub fn root(&self) -> &[u8] {
         &self.root
+    }
+
+    /// Makes the next root as somebody with these root keys can; it is followed where they are enough.
+    pub fn rotate(&mut self, signers: &[u8], change: impl FnOnce(&mut Root)) {
+        let mut root = Root::parse(&self.root)
+            .unwrap()
+            .next(Timestamp::now(), YEAR)
+            .unwrap();
+        change(&mut root);
+        let mut document = root.to_document().unwrap();
+        for signer in signers {
+            document.sign(&key(*signer)).unwrap();
+        }
+        self.root = document.to_bytes().unwrap();
+        let name = format!("{}.root.json", root.version);
+        self.files.insert(name, self.root.clone());
+    }
+
+    /// Withdraws a release, for good.
+    pub fn withdraw(&mut self, release: &Release, reason: &str) {
+        self.targets
+            .withdraw(&release.artifact.name(), reason)
+            .unwrap();
+        self.publish();
+    }
+
+    /// Permits devices to go back to a release.
+    pub fn permit_downgrade(&mut self, release: &Release) {
+        self.targets
+            .permit_downgrade(&release.artifact.name(), true)
+            .unwrap();
+        self.publish();
+    }
+
+    /// Changes the timestamp as a thief of the server's key can.
+    pub fn forge_timestamp(&mut self, change: impl FnOnce(&mut serde_json::Value)) {
+        let bytes = self.files.get("timestamp.json").unwrap();
+        let mut json: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        change(&mut json["signed"]);
+        json["signatures"] = serde_json::json!([]);
+        let document = Document::parse(&serde_json::to_vec(&json).unwrap()).unwrap();
+        self.files
+            .insert("timestamp.json".to_owned(), signed(document, self.keys + 4));
     }
 
     /// Signs a folder as a release.
@@ -161,7 +210,7 @@ impl Publisher {
             sha256,
             length,
             facts: ArtifactFacts {
-                models: vec![MODEL.to_owned()],
+                models: vec![self.model.clone()],
                 version: version.to_owned(),
                 release_counter: self.targets.next_release_counter().unwrap(),
                 min_version: None,
@@ -181,7 +230,7 @@ impl Publisher {
     pub fn publish(&mut self) {
         let document = self.targets.finish(Timestamp::now(), YEAR).unwrap();
         let name = format!("{}.targets.json", document.version().unwrap());
-        let honest = signed(document.clone(), self.keys + 2);
+        let honest = signed(document.clone(), self.honest_key);
         let targets = signed(document, self.targets_key);
         self.targets = TargetsDocument::parse(&honest).unwrap();
         let keys = OnlineKeys {

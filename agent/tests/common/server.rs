@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use futures::{StreamExt as _, stream};
 use otter_protocol::check_in::{
     CheckIn, CheckInReply, EnrollReply, EnrollRequest, Instruction, Offer, ReportReply,
 };
@@ -22,9 +24,12 @@ use super::publisher::Release;
 
 pub const DEVICE_TOKEN: &str = "otd_secret-of-the-device";
 pub const ENROLLMENT_TOKEN: &str = "ote_secret-of-the-fleet";
+const GIGABYTE: usize = 1 << 30;
 
 pub struct Fleet {
     pub files: BTreeMap<String, Vec<u8>>,
+    /// A metadata file that has a gigabyte.
+    pub endless_file: Option<String>,
     pub artifacts: BTreeMap<String, Vec<u8>>,
     /// An artifact that is the one block over and over, and its length.
     pub blocks: Option<(String, u64)>,
@@ -64,6 +69,7 @@ impl Server {
     pub async fn start() -> Self {
         let fleet = Arc::new(Mutex::new(Fleet {
             files: BTreeMap::new(),
+            endless_file: None,
             artifacts: BTreeMap::new(),
             blocks: None,
             offers: VecDeque::new(),
@@ -269,7 +275,12 @@ async fn log(
 }
 
 async fn trust(State(fleet): Shared, Path(name): Path<String>) -> Response {
-    match fleet.lock().unwrap().files.get(&name) {
+    let fleet = fleet.lock().unwrap();
+    if fleet.endless_file.as_ref() == Some(&name) {
+        let pieces = stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 64 << 10]));
+        return Body::from_stream(pieces.take(GIGABYTE / (64 << 10))).into_response();
+    }
+    match fleet.files.get(&name) {
         Some(bytes) => bytes.clone().into_response(),
         None => problem(ProblemCode::NotFound),
     }
