@@ -7,6 +7,7 @@
 //! | `components` | what pages are made of |
 //! | `api` | server functions, thin on the fleet |
 //! | `live`, `clock`, `theme`, `next` | live changes, the time, light and dark, addresses |
+//! | `session_keys`, `site` | what a session holds, and where the server is reached
 //! | `upload` | artifacts from the browser: hashed, then sent |
 
 #![recursion_limit = "256"]
@@ -19,9 +20,15 @@ mod components;
 mod live;
 mod next;
 mod pages;
+#[cfg(feature = "ssr")]
+pub mod session_keys;
 mod shell;
+#[cfg(feature = "ssr")]
+mod site;
 mod theme;
 #[cfg(feature = "hydrate")]
 mod upload;
 
 pub use shell::{App, shell};
+#[cfg(feature = "ssr")]
+pub use site::Site;

@@ -45,7 +45,9 @@ pub fn App() -> impl IntoView {
         <Router>
             <Routes fallback=pages::NotFound>
                 <Route path=path!("/login") view=pages::Login ssr=ssr() />
+                <Route path=path!("/login/code") view=pages::LoginCode ssr=ssr() />
                 <Route path=path!("/setup") view=pages::SetUp ssr=ssr() />
+                <Route path=path!("/welcome") view=pages::Welcome ssr=ssr() />
                 <ParentRoute path=path!("") view=Frame ssr=ssr()>
                     <Route path=path!("") view=pages::Overview ssr=ssr() />
                     <Route path=path!("devices") view=pages::Devices ssr=ssr() />
@@ -57,6 +59,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("rollouts/:id") view=pages::Rollout ssr=ssr() />
                     <Route path=path!("audit") view=pages::Audit ssr=ssr() />
                     <Route path=path!("settings") view=pages::Settings ssr=ssr() />
+                    <Route path=path!("account") view=pages::Account ssr=ssr() />
+                    <Route path=path!("confirm") view=pages::Confirm ssr=ssr() />
                 </ParentRoute>
             </Routes>
         </Router>

@@ -41,7 +41,17 @@ fn choose(theme: &str) {
         }
     }
     let age = if theme.is_empty() { 0 } else { 31_536_000 };
-    let cookie = format!("{COOKIE}={theme}; Path=/; SameSite=Lax; Max-Age={age}");
+    // As the server names it: see `Site::cookie_name`.
+    let is_secure = window()
+        .location()
+        .protocol()
+        .is_ok_and(|name| name == "https:");
+    let (prefix, secure) = if is_secure {
+        ("__Host-", "; Secure")
+    } else {
+        ("", "")
+    };
+    let cookie = format!("{prefix}{COOKIE}={theme}; Path=/; SameSite=Lax{secure}; Max-Age={age}");
     if let Ok(page) = page.dyn_into::<web_sys::HtmlDocument>()
         && page.set_cookie(&cookie).is_err()
     {

@@ -97,6 +97,8 @@ const PAGES: [name: string, path: (scene: Scene) => string, title: RegExp][] = [
   ["rollout-paused", ({ paused }) => `/rollouts/${paused}`, /^accessible July/],
   ["audit", () => "/audit", /^Audit$/],
   ["settings", () => "/settings", /^Settings$/],
+  ["account", () => "/account", /^Your account$/],
+  ["confirm", () => "/confirm", /^Confirm that it is you$/],
 ];
 
 for (const [name, path, title] of PAGES) {

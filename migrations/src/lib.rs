@@ -11,6 +11,7 @@ mod m0004_people;
 mod m0005_server;
 mod m0006_rollout_engine;
 mod m0007_webhooks;
+mod m0008_people;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{MigrationTrait, async_trait};
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_server::Migration),
             Box::new(m0006_rollout_engine::Migration),
             Box::new(m0007_webhooks::Migration),
+            Box::new(m0008_people::Migration),
         ]
     }
 }

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRef as _, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use leptos::config::LeptosOptions;
 use leptos::context::{provide_context, use_context};
@@ -12,6 +12,7 @@ use leptos::nonce::use_nonce;
 use leptos_axum::{
     LeptosRoutes as _, ResponseOptions, generate_route_list, render_app_to_stream_with_context,
 };
+use otter_app::Site;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 
@@ -40,14 +41,16 @@ pub(crate) fn router(server: &Server) -> Router<Server> {
         .method_not_allowed_fallback(failure::no_such_method)
         .layer(sessions::layer(server.fleet(), server.public_url()))
         .layer(from_fn_with_state(server.clone(), same_origin::pages))
-        .layer(from_fn(page_headers::add))
+        .layer(from_fn_with_state(server.clone(), page_headers::add))
 }
 
-/// What every page and server function finds in its context: the fleet, and a policy around its nonce.
+/// What every page and server function finds in its context: the fleet, its address, and a policy around its nonce.
 fn context(server: &Server) -> impl Fn() + Clone + Send + Sync + 'static {
     let fleet = server.fleet().clone();
+    let site = Site::new(server.public_url().as_str());
     move || {
         provide_context(fleet.clone());
+        provide_context(site.clone());
         if let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>()) {
             let policy = page_headers::content_security_policy(&nonce);
             if let Ok(value) = HeaderValue::from_str(&policy) {

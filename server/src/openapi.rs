@@ -39,7 +39,7 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     components.add_security_scheme(API_KEY, bearer("A key for programs"));
     let cookie = ApiKey::Cookie(ApiKeyValue::with_description(
         COOKIE,
-        "A person who is logged in; changes need Sec-Fetch-Site or Origin to be this server's",
+        "A person who is logged in; over TLS `__Host-` stands before the name; changes need Sec-Fetch-Site or Origin to be this server's",
     ));
     components.add_security_scheme(SESSION, SecurityScheme::ApiKey(cookie));
     for (path, item) in &mut api.paths.paths {

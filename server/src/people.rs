@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use console::Term;
+use otter_app::Site;
 use otter_fleet::Actor;
 use otter_protocol::admin::Role;
 use otter_server::{Config, serve};
@@ -24,18 +25,51 @@ pub(crate) enum UserCommand {
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
     },
+    /// Makes a link by which somebody chooses another password: it works once, for a day
+    Link {
+        /// The name to log in with
+        name: String,
+        /// Takes the second factor away, too, for somebody who has lost it and the recovery codes
+        #[arg(long)]
+        remove_second_factor: bool,
+    },
 }
 
 pub(crate) async fn carry_out(command: UserCommand, config: &Config) -> anyhow::Result<()> {
-    let UserCommand::Add {
-        name,
-        role,
-        password_file,
-    } = command;
-    let password = password(password_file.as_deref())?;
+    match command {
+        UserCommand::Add {
+            name,
+            role,
+            password_file,
+        } => add(config, &name, role, password_file.as_deref()).await,
+        UserCommand::Link {
+            name,
+            remove_second_factor,
+        } => link(config, &name, remove_second_factor).await,
+    }
+}
+
+async fn link(config: &Config, name: &str, remove_second_factor: bool) -> anyhow::Result<()> {
+    let fleet = serve::open(config).await?;
+    let accounts = fleet.accounts().await?;
+    let account = accounts.iter().find(|account| account.name == name);
+    let account = account.with_context(|| format!("nobody is named {name}"))?;
+    if remove_second_factor {
+        fleet
+            .remove_second_factor(&Actor::Console, account.id)
+            .await?;
+    }
+    let (_, secret) = fleet.make_link(&Actor::Console, account.id).await?;
+    let site = Site::new(config.public_url(config.listen).as_str());
+    println!("{}", site.welcome(&secret));
+    Ok(())
+}
+
+async fn add(config: &Config, name: &str, role: Role, file: Option<&Path>) -> anyhow::Result<()> {
+    let password = password(file)?;
     let fleet = serve::open(config).await?;
     let person = fleet
-        .add_person(&Actor::Console, &name, &password, role)
+        .add_person(&Actor::Console, name, &password, role)
         .await?;
     println!(
         "{} may log in now, as {}.",

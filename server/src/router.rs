@@ -21,7 +21,7 @@ use crate::failure::{self, Failure};
 use crate::page_headers;
 use crate::routes::admin::{
     api_keys, artifacts, attempts, audit, comparison, devices, enrollment_tokens, groups, import,
-    live, me, overview, preview, releases, rollouts, templates, trust, webhooks,
+    live, me, overview, people, preview, releases, rollouts, templates, trust, webhooks,
 };
 use crate::routes::{device, health};
 use crate::same_origin;
@@ -80,12 +80,20 @@ fn admin_api(server: &Server) -> OpenApiRouter<Server> {
         .layer(CompressionLayer::new())
         .layer(sessions::layer(server.fleet(), server.public_url()))
         .layer(from_fn_with_state(server.clone(), same_origin::api))
-        .layer(from_fn(page_headers::add))
+        .layer(from_fn_with_state(server.clone(), page_headers::add))
 }
 
 fn brief_calls() -> OpenApiRouter<Server> {
     OpenApiRouter::new()
         .routes(routes!(me::me))
+        .routes(routes!(me::change_password))
+        .routes(routes!(me::sessions, me::end_sessions))
+        .routes(routes!(me::end_session))
+        .routes(routes!(people::list, people::invite))
+        .routes(routes!(people::change))
+        .routes(routes!(people::make_link))
+        .routes(routes!(people::end_sessions))
+        .routes(routes!(people::remove_second_factor))
         .routes(routes!(overview::overview))
         .routes(routes!(devices::list))
         .routes(routes!(import::import))

@@ -1,19 +1,20 @@
 //! Who calls a server function, and whether he may.
 
 use axum::extract::ConnectInfo;
-use axum::http::header::{ACCEPT, HOST, REFERER};
+use axum::http::header::{ACCEPT, HOST, REFERER, USER_AGENT};
 use axum::http::request::Parts;
 use leptos::prelude::*;
 use otter_fleet::{Actor, Fleet, Person};
-use otter_protocol::ProblemCode;
 use otter_protocol::admin::Role;
+use otter_protocol::{ProblemCode, Timestamp};
 use tower_sessions::Session;
 
 use super::ApiError;
 use crate::next::{encode, safe_next};
-
-/// The session's key for the account's number.
-const USER_ID: &str = "user_id";
+use crate::session_keys::{
+    ADDRESS, AGENT, AUTHENTICATED_AT, PENDING_AT, PENDING_ID, RECENT_SEC, USER_ID,
+};
+use crate::site::Site;
 
 /// Somebody who is logged in and may do what he asks for.
 pub(crate) struct Caller {
@@ -35,6 +36,39 @@ pub(crate) async fn operator() -> Result<Caller, ApiError> {
 /// Returns the caller, who may manage people, keys and enrollment.
 pub(crate) async fn admin() -> Result<Caller, ApiError> {
     caller(Role::Admin).await
+}
+
+/// Returns the caller, who may manage people, keys and enrollment, and showed a moment ago that it is he.
+pub(crate) async fn recent_admin() -> Result<Caller, ApiError> {
+    let caller = admin().await?;
+    confirmed().await?;
+    Ok(caller)
+}
+
+/// Returns the caller, whoever he is, who showed a moment ago that it is he.
+pub(crate) async fn recent_viewer() -> Result<Caller, ApiError> {
+    let caller = viewer().await?;
+    confirmed().await?;
+    Ok(caller)
+}
+
+async fn confirmed() -> Result<(), ApiError> {
+    if is_recent().await? {
+        return Ok(());
+    }
+    Err(fail(ApiError::new(
+        ProblemCode::ReauthenticationNeeded,
+        "You logged in a while ago, and this needs to be sure that it is you. Nothing was changed yet.",
+    )))
+}
+
+/// Tells whether the caller showed a moment ago that it is he.
+pub(crate) async fn is_recent() -> Result<bool, ApiError> {
+    let at = session().await?.get::<i64>(AUTHENTICATED_AT).await;
+    let now = fleet()?.now();
+    Ok(at
+        .map_err(broken)?
+        .is_some_and(|at| now.sec_since(Timestamp(at)) < RECENT_SEC))
 }
 
 /// Returns the caller, who may do what this role may.
@@ -86,9 +120,51 @@ pub(crate) async fn session() -> Result<Session, ApiError> {
 
 /// Makes the session this person's, under a new id, so that an id known before the login is worth nothing.
 pub(crate) async fn begin_session(person: &Person) -> Result<(), ApiError> {
+    let (fleet, address) = (fleet()?, address());
+    fleet.note_log_in(person, &address).await?;
     let session = session().await?;
+    session.clear().await;
     session.cycle_id().await.map_err(broken)?;
-    session.insert(USER_ID, person.id).await.map_err(broken)
+    session.insert(USER_ID, person.id).await.map_err(broken)?;
+    let now = fleet.now().0;
+    session
+        .insert(AUTHENTICATED_AT, now)
+        .await
+        .map_err(broken)?;
+    session.insert(ADDRESS, address).await.map_err(broken)?;
+    let agent = header(&USER_AGENT).unwrap_or_default();
+    session.insert(AGENT, agent).await.map_err(broken)
+}
+
+/// Notes in a session of nobody's whose password was right, until the second factor is, too.
+pub(crate) async fn begin_second_step(person: &Person) -> Result<(), ApiError> {
+    let session = session().await?;
+    session.clear().await;
+    session.cycle_id().await.map_err(broken)?;
+    session
+        .insert(PENDING_ID, person.id)
+        .await
+        .map_err(broken)?;
+    let now = fleet()?.now().0;
+    session.insert(PENDING_AT, now).await.map_err(broken)
+}
+
+/// Returns whose second factor is asked for, and when his password was right.
+pub(crate) async fn second_step() -> Result<(i64, Timestamp), ApiError> {
+    let session = session().await?;
+    let id = session.get::<i64>(PENDING_ID).await.map_err(broken)?;
+    let at = session.get::<i64>(PENDING_AT).await.map_err(broken)?;
+    id.zip(at.map(Timestamp)).ok_or_else(|| {
+        fail(ApiError::new(
+            ProblemCode::Unauthenticated,
+            "This took too long. Log in with your password again.",
+        ))
+    })
+}
+
+/// Returns the id of the caller's session.
+pub(crate) async fn session_id() -> Result<Option<String>, ApiError> {
+    Ok(session().await?.id().map(|id| id.to_string()))
 }
 
 /// Ends the session.
@@ -141,25 +217,41 @@ pub(crate) fn address() -> String {
 
 /// Returns a cookie of the request.
 pub(crate) fn cookie(name: &str) -> Option<String> {
+    let name = full_name(name);
     let cookies = header(&axum::http::header::COOKIE)?;
     let pairs = cookies
         .split(';')
         .filter_map(|pair| pair.trim().split_once('='));
     pairs
         .into_iter()
-        .find(|(key, _)| *key == name)
+        .find(|(key, _)| *key == name.as_str())
         .map(|(_, value)| value.to_owned())
 }
 
 /// Sets a cookie; `attributes` begin with a semicolon.
 pub(crate) fn set_cookie(name: &str, value: &str, attributes: &str) {
-    let text = format!("{name}={value}; Path=/; SameSite=Lax{attributes}");
+    let name = full_name(name);
+    let secure = if site().is_some_and(|site| site.is_secure()) {
+        "; Secure"
+    } else {
+        ""
+    };
+    let text = format!("{name}={value}; Path=/; SameSite=Lax{secure}{attributes}");
     if let (Some(response), Ok(text)) = (
         use_context::<leptos_axum::ResponseOptions>(),
         axum::http::HeaderValue::from_str(&text),
     ) {
         response.append_header(axum::http::header::SET_COOKIE, text);
     }
+}
+
+/// Returns where the server is reached, as it put it into the context.
+pub(crate) fn site() -> Option<Site> {
+    use_context::<Site>()
+}
+
+fn full_name(name: &str) -> String {
+    site().map_or_else(|| name.to_owned(), |site| site.cookie_name(name))
 }
 
 fn header(name: &axum::http::HeaderName) -> Option<String> {

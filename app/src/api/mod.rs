@@ -1,11 +1,13 @@
 //! Server functions: what the pages ask of the server. Thin on `Fleet`; each begins by asking who is calling.
 
+pub(crate) mod account;
 pub(crate) mod audit;
 #[cfg(feature = "ssr")]
 pub(crate) mod auth;
 pub(crate) mod devices;
 mod error;
 pub(crate) mod overview;
+pub(crate) mod people;
 mod query;
 pub(crate) mod releases;
 mod rollout_form;

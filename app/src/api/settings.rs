@@ -1,7 +1,7 @@
 //! Keys for programs and tokens for devices.
 
 use leptos::prelude::*;
-use otter_protocol::admin::{ApiKey, EnrollmentToken, TrustStatus, TrustWarning};
+use otter_protocol::admin::{Account, ApiKey, EnrollmentToken, TrustStatus, TrustWarning};
 use serde::{Deserialize, Serialize};
 
 use super::ApiError;
@@ -9,6 +9,8 @@ use super::ApiError;
 /// What the settings show.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Settings {
+    /// Accounts by name, those that are closed last.
+    pub(crate) people: Vec<Account>,
     /// Keys for programs, the newest first.
     pub(crate) keys: Vec<ApiKey>,
     /// Tokens that let devices in, the newest first.
@@ -19,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) trust: TrustStatus,
     /// What publishers have to do about it, the most urgent first.
     pub(crate) warnings: Vec<TrustWarning>,
+    /// Whether the caller showed a moment ago that it is he.
+    pub(crate) is_recent: bool,
     /// A secret that a plain form made just now.
     pub(crate) made: Option<Secret>,
 }
@@ -37,6 +41,8 @@ pub(crate) struct Secret {
 pub(crate) async fn get_settings() -> Result<Settings, ApiError> {
     let fleet = super::auth::admin().await?.fleet;
     Ok(Settings {
+        people: fleet.accounts().await?,
+        is_recent: super::auth::is_recent().await?,
         keys: fleet.api_keys().await?,
         tokens: fleet.enrollment_tokens().await?,
         groups: super::devices::group_names(&fleet).await?,
@@ -54,7 +60,7 @@ pub(crate) async fn create_key(
     #[server(default)] days: String,
 ) -> Result<Secret, ApiError> {
     use otter_protocol::admin::{NewApiKey, Role};
-    let caller = super::auth::admin().await?;
+    let caller = super::auth::recent_admin().await?;
     let new = NewApiKey {
         name: given_name(&name)?,
         role: Role::named(&role).ok_or_else(|| {
@@ -83,7 +89,7 @@ pub(crate) async fn create_token(
     #[server(default)] group: String,
 ) -> Result<Secret, ApiError> {
     use otter_protocol::{GroupName, Model};
-    let caller = super::auth::admin().await?;
+    let caller = super::auth::recent_admin().await?;
     let wrong = |field: &'static str, why: String| super::auth::fail(ApiError::invalid(field, why));
     let models: Result<Vec<_>, _> = models
         .split(',')
@@ -171,7 +177,7 @@ fn end(days: &str) -> Result<Option<otter_protocol::Timestamp>, ApiError> {
 const SECRET_COOKIE: &str = "otter_made";
 
 #[cfg(feature = "ssr")]
-fn hand_over(secret: Secret) -> Secret {
+pub(crate) fn hand_over(secret: Secret) -> Secret {
     if super::auth::accepts_html() {
         let name = crate::next::encode(&secret.name);
         super::auth::set_cookie(
@@ -184,7 +190,7 @@ fn hand_over(secret: Secret) -> Secret {
 }
 
 #[cfg(feature = "ssr")]
-fn take_secret() -> Option<Secret> {
+pub(crate) fn take_secret() -> Option<Secret> {
     let (text, name) = super::auth::cookie(SECRET_COOKIE)?
         .split_once('~')
         .map(|(text, name)| (text.to_owned(), name.to_owned()))?;

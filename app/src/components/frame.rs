@@ -89,7 +89,7 @@ fn Person(me: Me) -> impl IntoView {
     view! {
         <div class="person">
             <p class="person-name truncate">
-                <strong>{me.name}</strong>
+                <a href="/account" title="Your account"><strong>{me.name}</strong></a>
                 <span class="hint">{me.role.as_str()}</span>
             </p>
             <ActionForm action=log_out>

@@ -34,12 +34,19 @@ pub(crate) fn page_problem(error: &ApiError) -> AnyView {
 /// A problem beside a form or a part of a page.
 #[component]
 pub(crate) fn ProblemNotice(error: ApiError) -> impl IntoView {
+    let confirm = (error.0.code == ProblemCode::ReauthenticationNeeded).then(|| {
+        let page = leptos_router::hooks::use_location()
+            .pathname
+            .get_untracked();
+        crate::next::with_query("/confirm", &[("next", &page)])
+    });
     view! {
         <div class="notice" data-tone="danger" role="alert">
             <p>
                 <strong>{error.0.title}</strong>
                 " "
                 {error.0.detail}
+                {confirm.map(|href| view! { " " <a href=href>"Confirm it, then try again."</a> })}
             </p>
         </div>
     }

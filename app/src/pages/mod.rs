@@ -1,12 +1,16 @@
 //! The dashboard's pages.
 
+mod account;
+mod account_factor;
 mod audit;
+mod confirm;
 mod device;
 mod device_edit;
 mod device_rules;
 mod device_story;
 mod devices;
 mod login;
+mod login_code;
 mod new_rollout;
 mod not_found;
 mod overview;
@@ -21,12 +25,17 @@ mod rollouts;
 mod set_up;
 mod settings;
 mod settings_keys;
+mod settings_people;
 mod settings_tokens;
+mod welcome;
 
+pub(crate) use account::Account;
 pub(crate) use audit::Audit;
+pub(crate) use confirm::Confirm;
 pub(crate) use device::Device;
 pub(crate) use devices::Devices;
 pub(crate) use login::Login;
+pub(crate) use login_code::LoginCode;
 pub(crate) use new_rollout::NewRollout;
 pub(crate) use not_found::NotFound;
 pub(crate) use overview::Overview;
@@ -36,3 +45,4 @@ pub(crate) use rollout::Rollout;
 pub(crate) use rollouts::Rollouts;
 pub(crate) use set_up::SetUp;
 pub(crate) use settings::Settings;
+pub(crate) use welcome::Welcome;

@@ -1,4 +1,4 @@
-//! Keys for programs, tokens for devices, and how trust stands; an admin's.
+//! People, keys for programs, tokens for devices, and how trust stands; an admin's.
 
 use leptos::prelude::*;
 use otter_protocol::Timestamp;
@@ -16,6 +16,7 @@ use crate::components::trust_warnings::trust_warnings;
 use crate::components::when::{When, when_or};
 use crate::live::live;
 use crate::pages::settings_keys::keys;
+use crate::pages::settings_people::{PeopleActions, people};
 use crate::pages::settings_tokens::tokens;
 
 /// What can be done here.
@@ -25,6 +26,7 @@ pub(crate) struct Actions {
     pub(crate) revoke_key: ServerAction<RevokeKey>,
     pub(crate) create_token: ServerAction<CreateToken>,
     pub(crate) revoke_token: ServerAction<RevokeToken>,
+    pub(crate) people: PeopleActions,
 }
 
 /// The settings' page.
@@ -35,6 +37,7 @@ pub(crate) fn Settings() -> impl IntoView {
         revoke_key: ServerAction::new(),
         create_token: ServerAction::new(),
         revoke_token: ServerAction::new(),
+        people: PeopleActions::new(),
     };
     let changed = live().on_kinds(&[ChangeKind::Settings]);
     let done = move || {
@@ -43,12 +46,14 @@ pub(crate) fn Settings() -> impl IntoView {
             revoke_key,
             create_token,
             revoke_token,
+            people,
         } = actions;
         (
             create_key.version().get(),
             revoke_key.version().get(),
             create_token.version().get(),
             revoke_token.version().get(),
+            people.done(),
         )
     };
     let loading = Resource::new_blocking(move || (changed.get(), done()), |_| get_settings());
@@ -57,6 +62,8 @@ pub(crate) fn Settings() -> impl IntoView {
 
 fn page(content: Content, actions: Actions) -> impl IntoView {
     let Content {
+        people: accounts,
+        is_recent,
         keys: api_keys,
         tokens: enrollment_tokens,
         groups,
@@ -70,6 +77,12 @@ fn page(content: Content, actions: Actions) -> impl IntoView {
             {made.map(|made| secret(&made))}
             {action_problem(move || actions.revoke_key.value().get())}
             {action_problem(move || actions.revoke_token.value().get())}
+            {(!is_recent).then(|| view! {
+                <div class="notice" data-tone="info">
+                    <p>"You logged in a while ago. To add people or make keys, " <a href="/confirm?next=/settings">"confirm that it is you"</a> "."</p>
+                </div>
+            })}
+            {people(accounts, actions.people)}
             {tokens(enrollment_tokens, &groups, actions)}
             {keys(api_keys, actions)}
             {trust_warnings(warnings)}

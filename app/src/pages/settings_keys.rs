@@ -5,7 +5,7 @@ use otter_protocol::admin::{ApiKey, Role};
 
 use crate::api::ApiError;
 use crate::components::field::{Field, options};
-use crate::components::when::When;
+use crate::components::when::{When, when_or};
 use crate::pages::settings::{Actions, made, standing};
 
 /// The keys, and a form for another.
@@ -51,6 +51,7 @@ pub(crate) fn keys(keys: Vec<ApiKey>, actions: Actions) -> impl IntoView {
                                 <th scope="col">"Name"</th>
                                 <th scope="col">"Role"</th>
                                 <th scope="col">"Made"</th>
+                                <th scope="col">"Last used"</th>
                                 <th scope="col">"Standing"</th>
                                 <th scope="col"><span class="visually-hidden">"Actions"</span></th>
                             </tr>
@@ -70,6 +71,7 @@ fn row(key: ApiKey, actions: Actions) -> impl IntoView {
             <th scope="row">{key.spec.name}</th>
             <td>{key.spec.role.as_str()}</td>
             <td><When at=key.created_at /> <span class="hint">{format!(" by {}", key.created_by)}</span></td>
+            <td>{when_or(key.last_used_at, "never")}</td>
             <td>{standing(key.revoked_at, key.spec.expires_at)}</td>
             <td class="actions">
                 {key.revoked_at.is_none().then(|| view! {

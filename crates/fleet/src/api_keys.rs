@@ -14,6 +14,9 @@ use crate::fleet::Fleet;
 use crate::secret;
 use crate::text::{check_name, role_of};
 
+/// How exactly it is known when a key was used last, in seconds.
+const USED_EVERY_SEC: u64 = 60;
+
 /// A program that showed a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiCaller {
@@ -78,15 +81,37 @@ impl Fleet {
             .one(self.db())
             .await?;
         match row.filter(|row| counts(row, self.now())) {
-            Some(row) => Ok(ApiCaller {
-                role: role_of(&row.role)?,
-                name: row.name,
-            }),
+            Some(row) => {
+                self.note_use(&row).await?;
+                Ok(ApiCaller {
+                    role: role_of(&row.role)?,
+                    name: row.name,
+                })
+            }
             None => Err(Error::problem(
                 ProblemCode::Unauthenticated,
                 "The API key doesn't count: it is unknown, was taken back, or has ended.",
             )),
         }
+    }
+
+    /// Notes that a key is used; a write at most once a minute.
+    async fn note_use(&self, row: &api_key::Model) -> Result<()> {
+        let now = self.now();
+        let last = row.last_used_at.map(Timestamp);
+        if last.is_some_and(|last| now.sec_since(last) < USED_EVERY_SEC) {
+            return Ok(());
+        }
+        let change = api_key::ActiveModel {
+            last_used_at: Set(Some(now.0)),
+            ..Default::default()
+        };
+        api_key::Entity::update_many()
+            .set(change)
+            .filter(api_key::Column::Id.eq(row.id))
+            .exec(self.db())
+            .await?;
+        Ok(())
     }
 
     /// Makes sure that a key with this very secret exists and is an admin's: the key that the server's setup names.
@@ -144,6 +169,7 @@ async fn insert(
         created_at: Set(now.0),
         expires_at: Set(new.expires_at.map(|end| end.0)),
         revoked_at: Set(None),
+        last_used_at: Set(None),
     })
     .exec_with_returning(tx)
     .await?;
@@ -221,5 +247,6 @@ fn key_of(row: api_key::Model) -> Result<ApiKey> {
         created_by: row.created_by,
         created_at: Timestamp(row.created_at),
         revoked_at: row.revoked_at.map(Timestamp),
+        last_used_at: row.last_used_at.map(Timestamp),
     })
 }

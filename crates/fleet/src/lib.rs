@@ -15,7 +15,8 @@
 //! | `artifacts`, `incoming`, `releases` | bytes and versions |
 //! | `trust`, `trust_files`, `online_keys`, `publication` | signatures, and what they publish |
 //! | `rollouts`, `templates`, `engine`, `plan`, `scan` | phases, gates, what is under way, and whom it is for |
-//! | `people`, `passwords`, `api_keys`, `sessions`, `secret`, `text` | who may do what |
+//! | `people`, `log_ins`, `one_time_links`, `sessions`, `api_keys` | who may do what, and for how long he is in |
+//! | `passwords`, `password_rules`, `second_factor`, `totp`, `secret`, `text` | how he shows that it is he |
 //! | `webhooks` | who hears of rollouts, what of, and what is still to be sent |
 //! | `comparison` | which release does better |
 //! | `overview`, `changes`, `leases` | the dashboard's first page, live changes, one server at a time |
@@ -47,8 +48,11 @@ mod import;
 mod incoming;
 mod known_device;
 mod leases;
+mod log_ins;
+mod one_time_links;
 mod online_keys;
 mod overview;
+mod password_rules;
 mod passwords;
 mod people;
 mod plan;
@@ -59,10 +63,12 @@ mod releases;
 mod reports;
 mod rollouts;
 mod scan;
+mod second_factor;
 mod secret;
 mod sessions;
 mod templates;
 mod text;
+mod totp;
 mod trust;
 mod trust_files;
 mod webhooks;
@@ -75,8 +81,10 @@ pub use config::FleetConfig;
 pub use error::{Error, Result};
 pub use fleet::Fleet;
 pub use known_device::KnownDevice;
+pub use log_ins::LogIn;
 pub use people::Person;
-pub use sessions::StoredSession;
+pub use second_factor::FactorOffer;
+pub use sessions::{SESSION_IDLE_SEC, SESSION_LIFE_SEC, StoredSession, VISIT_SEC};
 pub use webhooks::{
     DueDelivery, TriedDelivery, WebhookQueue, WebhookSecret, is_public as is_public_address,
 };

@@ -1,19 +1,25 @@
-//! People: local accounts with argon2id passwords.
+//! People: local accounts, what they may do, and whether they are open.
 
-use otter_protocol::admin::{ChangeKind, Role};
+use std::collections::HashMap;
+
+use otter_protocol::admin::{Account, AccountPatch, ChangeKind, Role};
 use otter_protocol::{ProblemCode, Timestamp};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter};
-use serde_json::json;
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder,
+};
 
 use crate::actor::Actor;
 use crate::audit::{self, Happening};
 use crate::database::{self, locked};
-use crate::entity::{secret as kept_secret, session, user};
+use crate::entity::{one_time_link, secret as kept_secret, user};
 use crate::error::{Error, Result, is_duplicate};
 use crate::fleet::Fleet;
+use crate::password_rules::check_password;
 use crate::secret;
+use crate::sessions::end_sessions;
 use crate::text::{check_name, role_of};
 
 /// Under which name the hash of the set-up link's secret is kept.
@@ -31,7 +37,7 @@ pub struct Person {
 }
 
 impl Fleet {
-    /// Makes an account; `already_exists` for a name that is taken, `invalid_request` for a password under 12 characters.
+    /// Makes an account; `already_exists` for a name that is taken, `invalid_request` for a password that won't do.
     pub async fn add_person(
         &self,
         actor: &Actor,
@@ -40,7 +46,7 @@ impl Fleet {
         role: Role,
     ) -> Result<Person> {
         check_name("name", name, 64)?;
-        check_password(password)?;
+        check_password(password, name)?;
         let password_hash = self.inner.passwords.hash(password).await?;
         let tx = database::begin(self.db()).await?;
         let person = insert(&tx, actor, name, password_hash, role, self.now()).await?;
@@ -49,58 +55,86 @@ impl Fleet {
         Ok(person)
     }
 
-    /// Sets a password anew and ends all the person's sessions.
-    pub async fn set_password(&self, actor: &Actor, name: &str, password: &str) -> Result<()> {
-        check_password(password)?;
-        let password_hash = self.inner.passwords.hash(password).await?;
+    /// Lists accounts by name, those that are closed last.
+    pub async fn accounts(&self) -> Result<Vec<Account>> {
+        let rows = user::Entity::find()
+            .order_by_asc(user::Column::Name)
+            .all(self.db())
+            .await?;
+        let links: HashMap<i64, Timestamp> = one_time_link::Entity::find()
+            .filter(one_time_link::Column::ExpiresAt.gt(self.now().0))
+            .all(self.db())
+            .await?
+            .into_iter()
+            .map(|link| (link.user_id, Timestamp(link.expires_at)))
+            .collect();
+        let accounts = rows.into_iter().map(|row| {
+            let link = links.get(&row.id).copied();
+            account_of(row, link)
+        });
+        let mut accounts: Vec<Account> = accounts.collect::<Result<_>>()?;
+        accounts.sort_by_key(|account| account.disabled_at.is_some());
+        Ok(accounts)
+    }
+
+    /// Changes what a person may do, or closes or opens the account; `conflict` where no admin would be left.
+    pub async fn change_account(
+        &self,
+        actor: &Actor,
+        id: i64,
+        patch: &AccountPatch,
+    ) -> Result<Account> {
         let tx = database::begin(self.db()).await?;
-        let row = locked(
-            &tx,
-            user::Entity::find().filter(user::Column::Name.eq(name)),
-        )
-        .one(&tx)
-        .await?;
-        let row = row.ok_or_else(|| Error::not_found(format!("person named `{name}`")))?;
+        let now = self.now();
+        // All admins at once, so that two who close each other's account don't both succeed.
+        let concerned = Condition::any()
+            .add(user::Column::Role.eq(Role::Admin.as_str()))
+            .add(user::Column::Id.eq(id));
+        let rows = user::Entity::find()
+            .filter(concerned)
+            .order_by_asc(user::Column::Id);
+        let rows = locked(&tx, rows).all(&tx).await?;
+        let others_can_manage = rows.iter().any(|row| row.id != id && can_manage(row));
+        let before = rows.into_iter().find(|row| row.id == id);
+        let before = before.ok_or_else(|| no_account(id))?;
+        let mut after = before.clone();
+        if let Some(role) = patch.role {
+            after.role = role.as_str().to_owned();
+        }
+        match patch.disabled {
+            Some(true) => after.disabled_at = before.disabled_at.or(Some(now.0)),
+            Some(false) => after.disabled_at = None,
+            None => {}
+        }
+        if can_manage(&before) && !can_manage(&after) && !others_can_manage {
+            return Err(Error::problem(
+                ProblemCode::Conflict,
+                format!(
+                    "{} is the last admin: make somebody else one first.",
+                    before.name
+                ),
+            ));
+        }
+        if after == before {
+            return account_of(after, None);
+        }
         let change = user::ActiveModel {
-            id: Set(row.id),
-            password_hash: Set(password_hash),
+            id: Set(id),
+            role: Set(after.role.clone()),
+            disabled_at: Set(after.disabled_at),
             ..Default::default()
         };
         user::Entity::update(change).exec(&tx).await?;
-        let ended = session::Entity::delete_many()
-            .filter(session::Column::UserId.eq(row.id))
-            .exec(&tx)
-            .await?;
-        let happening = Happening::new(actor, "person.password", "person", name)
-            .after(json!({ "sessions_ended": ended.rows_affected }));
-        audit::record(&tx, self.now(), happening).await?;
-        tx.commit().await?;
-        self.inner.passwords.forgive_name(name);
-        Ok(())
-    }
-
-    /// Checks a name and password, in equal time for unknown names; `unauthenticated` where they don't fit,
-    /// `too_many_requests` after ten failures for a name or address within a quarter of an hour.
-    pub async fn log_in(&self, name: &str, password: &str, address: &str) -> Result<Person> {
-        // It counts as a failure until it is none, so that many tries at once are counted, too.
-        self.inner.passwords.begin(name, address, self.now())?;
-        let row = user::Entity::find()
-            .filter(user::Column::Name.eq(name))
-            .one(self.db())
-            .await?;
-        let row = row.filter(|row| row.disabled_at.is_none());
-        let hash = row.as_ref().map(|row| row.password_hash.clone());
-        let fits = self.inner.passwords.verify(password, hash).await?;
-        match row.filter(|_| fits) {
-            Some(row) => {
-                self.inner.passwords.succeed(name, address);
-                person_of(row)
-            }
-            None => Err(Error::problem(
-                ProblemCode::Unauthenticated,
-                "Name or password is wrong.",
-            )),
+        if after.disabled_at.is_some() {
+            end_sessions(&tx, id, Condition::all()).await?;
+            one_time_link::Entity::delete_by_id(id).exec(&tx).await?;
         }
+        let (before, after) = (account_of(before, None)?, account_of(after, None)?);
+        let happening = Happening::new(actor, "person.change", "person", &after.name);
+        audit::record(&tx, now, happening.before(&before).after(&after)).await?;
+        tx.commit().await?;
+        self.changed(ChangeKind::Settings, format!("person/{id}"));
+        Ok(after)
     }
 
     /// Returns a person by number, unless the account is gone or disabled.
@@ -152,7 +186,7 @@ impl Fleet {
     /// Makes the first account, an admin's, with the set-up link's secret, which then ends.
     pub async fn set_up(&self, secret: &str, name: &str, password: &str) -> Result<Person> {
         check_name("name", name, 64)?;
-        check_password(password)?;
+        check_password(password, name)?;
         // Before the costly hash: nobody without the secret gets as far.
         check_setup(
             kept_secret::Entity::find_by_id(SETUP)
@@ -181,7 +215,7 @@ impl Fleet {
     }
 }
 
-async fn insert(
+pub(crate) async fn insert(
     tx: &DatabaseTransaction,
     actor: &Actor,
     name: &str,
@@ -196,6 +230,11 @@ async fn insert(
         role: Set(role.as_str().to_owned()),
         created_at: Set(now.0),
         disabled_at: Set(None),
+        password_changed_at: Set(now.0),
+        last_login_at: Set(None),
+        totp_secret: Set(None),
+        totp_offered: Set(None),
+        totp_step: Set(0),
     };
     let row = user::Entity::insert(row)
         .exec_with_returning(tx)
@@ -220,17 +259,6 @@ async fn insert(
     Ok(person)
 }
 
-fn check_password(password: &str) -> Result<()> {
-    let length = password.chars().count();
-    if (12..=512).contains(&length) {
-        return Ok(());
-    }
-    Err(Error::invalid(
-        "password",
-        format!("The password must have 12 to 512 characters, this one has {length}."),
-    ))
-}
-
 fn check_setup(kept: Option<kept_secret::Model>, secret: &str) -> Result<()> {
     if kept.is_some_and(|kept| kept.value == secret::hash(secret)) {
         return Ok(());
@@ -240,7 +268,30 @@ fn check_setup(kept: Option<kept_secret::Model>, secret: &str) -> Result<()> {
     Err(Error::problem(ProblemCode::Unauthenticated, detail))
 }
 
-fn person_of(row: user::Model) -> Result<Person> {
+/// Tells whether somebody can manage people: an admin who is in.
+fn can_manage(row: &user::Model) -> bool {
+    row.role == Role::Admin.as_str() && row.disabled_at.is_none() && !row.password_hash.is_empty()
+}
+
+pub(crate) fn no_account(id: i64) -> Error {
+    Error::not_found(format!("account {id}"))
+}
+
+pub(crate) fn account_of(row: user::Model, link_expires_at: Option<Timestamp>) -> Result<Account> {
+    Ok(Account {
+        role: role_of(&row.role)?,
+        id: row.id,
+        name: row.name,
+        created_at: Timestamp(row.created_at),
+        disabled_at: row.disabled_at.map(Timestamp),
+        last_login_at: row.last_login_at.map(Timestamp),
+        has_password: !row.password_hash.is_empty(),
+        has_second_factor: row.totp_secret.is_some(),
+        link_expires_at,
+    })
+}
+
+pub(crate) fn person_of(row: user::Model) -> Result<Person> {
     Ok(Person {
         role: role_of(&row.role)?,
         id: row.id,

@@ -8,10 +8,18 @@ use crate::error::{Error, Result};
 
 /// A fresh secret: a prefix that scanners know, and 256 random bits.
 pub(crate) fn generate(prefix: &str) -> Result<String> {
-    let mut bytes = [0u8; 32];
+    Ok(format!(
+        "{prefix}{}",
+        URL_SAFE_NO_PAD.encode(random::<32>()?)
+    ))
+}
+
+/// Random bytes of the operating system's.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0u8; N];
     getrandom::fill(&mut bytes)
         .map_err(|error| Error::Store(std::io::Error::other(error.to_string())))?;
-    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    Ok(bytes)
 }
 
 /// What is kept of a secret. A plain hash will do: there are 256 bits to guess. Comparing hashes leaks nothing of use.

@@ -13,6 +13,8 @@ pub enum ProblemCode {
     Unauthenticated,
     /// Known, but not allowed to do this.
     Forbidden,
+    /// Allowed, but only to a person who logged in, or confirmed who he is, a moment ago.
+    ReauthenticationNeeded,
     /// The thing named doesn't exist.
     NotFound,
     /// The address exists, not for this method.
@@ -45,7 +47,7 @@ impl ProblemCode {
         match self {
             Self::InvalidRequest | Self::Untrusted | Self::DigestMismatch => 422,
             Self::Unauthenticated => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::ReauthenticationNeeded => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::AlreadyExists | Self::Conflict => 409,
@@ -64,6 +66,7 @@ impl ProblemCode {
             Self::InvalidRequest => "The request is not valid",
             Self::Unauthenticated => "Not authenticated",
             Self::Forbidden => "Not allowed",
+            Self::ReauthenticationNeeded => "Confirm that it is you",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::AlreadyExists => "Already exists",

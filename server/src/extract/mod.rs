@@ -15,4 +15,4 @@ pub(crate) use optional::Optional;
 pub(crate) use path::Path;
 pub(crate) use query::Query;
 pub(crate) use raw::Raw;
-pub(crate) use role::{Admin, Approver, Operator, Viewer};
+pub(crate) use role::{Admin, Approver, Myself, Operator, Recent, Standing, Viewer};

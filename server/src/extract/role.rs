@@ -2,20 +2,22 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use otter_fleet::Actor;
-use otter_protocol::ProblemCode;
+use otter_fleet::{Actor, Fleet, Person};
 use otter_protocol::admin::{Me, Role};
+use otter_protocol::{ProblemCode, Timestamp};
 use tower_sessions::Session;
 
 use super::bearer::bearer;
 use crate::failure::{Failure, Result};
 use crate::server::Server;
-use crate::sessions::USER_ID;
+use crate::sessions::{AUTHENTICATED_AT, RECENT_SEC, USER_ID};
 
 /// Who asks, as the API says it and as the audit log writes it.
 struct Caller {
     me: Me,
     actor: Actor,
+    /// Who it is, where it is no program.
+    person: Option<Person>,
 }
 
 macro_rules! role {
@@ -59,6 +61,108 @@ role!(
     Admin
 );
 
+/// A person who asks for himself: for what programs have none of, a password and sessions.
+pub(crate) struct Myself {
+    /// Who it is.
+    pub(crate) person: Person,
+    /// Whom the audit log names.
+    pub(crate) actor: Actor,
+    /// The session that he asks by.
+    pub(crate) session: String,
+}
+
+impl FromRequestParts<Server> for Myself {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self> {
+        let caller = caller(parts, server).await?;
+        let session = session(parts).and_then(Session::id);
+        match (caller.person, session) {
+            (Some(person), Some(session)) => Ok(Self {
+                person,
+                actor: caller.actor,
+                session: session.to_string(),
+            }),
+            _ => {
+                let detail = "An API key has no password and no sessions: this is for people who are logged in.";
+                Err(Failure::new(ProblemCode::Forbidden, detail))
+            }
+        }
+    }
+}
+
+/// A caller with a role who, where it is a person, showed a moment ago that it is he: for keys, people and trust.
+pub(crate) struct Recent<R>(pub(crate) R);
+
+impl<R> FromRequestParts<Server> for Recent<R>
+where
+    R: FromRequestParts<Server, Rejection = Failure> + Send,
+{
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self> {
+        let caller = R::from_request_parts(parts, server).await?;
+        // A key has nobody who could show anything.
+        if bearer(&parts.headers)?.is_some() || is_recent(parts, server).await? {
+            return Ok(Self(caller));
+        }
+        let detail = "You logged in a while ago, and this needs to be sure that it is you. Nothing was changed. Confirm it on \
+                      the dashboard's page /confirm, then try again.";
+        Err(Failure::new(ProblemCode::ReauthenticationNeeded, detail))
+    }
+}
+
+async fn is_recent(parts: &Parts, server: &Server) -> Result<bool> {
+    let Some(session) = session(parts) else {
+        return Ok(false);
+    };
+    let at = session.get::<i64>(AUTHENTICATED_AT).await;
+    let at = at.map_err(unreadable)?.map(Timestamp);
+    Ok(at.is_some_and(|at| server.fleet().now().sec_since(at) < RECENT_SEC))
+}
+
+fn session(parts: &Parts) -> Option<&Session> {
+    parts.extensions.get::<Session>()
+}
+
+/// What a caller showed, to look at again while a stream to him is open.
+pub(crate) enum Standing {
+    /// A key's secret.
+    Key(String),
+    /// A person's number and session.
+    Session(i64, String),
+}
+
+impl Standing {
+    /// Tells whether it still counts; looking is no use of the session. Where it can't be told now, it does.
+    pub(crate) async fn counts(&self, fleet: &Fleet) -> bool {
+        match self {
+            Self::Key(secret) => match fleet.api_caller(secret).await {
+                Ok(_) => true,
+                Err(error) => error.to_problem().code != ProblemCode::Unauthenticated,
+            },
+            Self::Session(person, session) => {
+                let open = fleet.sessions_of(*person, Some(session)).await;
+                let is_in = fleet.person(*person).await;
+                open.map_or(true, |open| open.iter().any(|one| one.current))
+                    && is_in.map_or(true, |person| person.is_some())
+            }
+        }
+    }
+}
+
+impl FromRequestParts<Server> for Standing {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self> {
+        if let Some(secret) = bearer(&parts.headers)? {
+            return Ok(Self::Key(secret.to_owned()));
+        }
+        let myself = Myself::from_request_parts(parts, server).await?;
+        Ok(Self::Session(myself.person.id, myself.session))
+    }
+}
+
 /// Finds out who asks: by a key, or else by the session of a person who is logged in.
 async fn caller(parts: &Parts, server: &Server) -> Result<Caller> {
     if let Some(secret) = bearer(&parts.headers)? {
@@ -69,9 +173,10 @@ async fn caller(parts: &Parts, server: &Server) -> Result<Caller> {
                 name: key.name,
                 role: key.role,
             },
+            person: None,
         });
     }
-    let id = match parts.extensions.get::<Session>() {
+    let id = match session(parts) {
         Some(session) => session.get::<i64>(USER_ID).await.map_err(unreadable)?,
         None => None,
     };
@@ -86,9 +191,10 @@ async fn caller(parts: &Parts, server: &Server) -> Result<Caller> {
     Ok(Caller {
         actor: Actor::User(person.name.clone()),
         me: Me {
-            name: person.name,
+            name: person.name.clone(),
             role: person.role,
         },
+        person: Some(person),
     })
 }
 

@@ -2,6 +2,8 @@
 
 mod answer;
 mod app;
+mod authenticator;
+mod browser;
 mod caller;
 mod database;
 mod device;
@@ -11,6 +13,8 @@ mod wait;
 
 pub use answer::Answer;
 pub use app::TestApp;
+pub use authenticator::authenticator;
+pub use browser::{Browser, PASSWORD};
 pub use caller::Caller;
 pub use database::TestDatabase;
 pub use device::{MODEL, TestDevice, enroll_request};

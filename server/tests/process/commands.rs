@@ -113,6 +113,22 @@ fn accounts_are_made_with_a_password_from_a_file_or_standard_input() {
 }
 
 #[test]
+fn whoever_is_locked_out_gets_a_link_at_the_servers_own_machine() {
+    let place = Place::new();
+    fs::write(place.path().join("password"), "correct horse battery\n").unwrap();
+    let user = ["user", "add", "anna", "--role", "admin"];
+    let added = place.run(&[&user[..], &["--password-file", "password"]].concat());
+    assert!(added.status.success(), "{}", text(&added.stderr));
+    let output = place.run(&["user", "link", "anna", "--remove-second-factor"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let link = text(&output.stdout);
+    assert!(link.contains("/welcome?secret=otl_"), "{link}");
+    let unknown = place.run(&["user", "link", "bert"]);
+    assert!(!unknown.status.success());
+    assert!(text(&unknown.stderr).contains("nobody is named bert"));
+}
+
+#[test]
 fn the_first_start_leaves_a_link_that_only_the_owner_reads() {
     let place = Place::new();
     let link = place.path().join("data/setup-link");

@@ -5,5 +5,7 @@ mod device;
 mod health;
 mod openapi;
 mod pages;
+mod people;
 mod problems;
 mod roles;
+mod server_functions;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::common::{Answer, Caller, TestApp, TestDatabase};
 
-const CALLS: [(&str, &str, Role); 61] = [
+const CALLS: [(&str, &str, Role); 67] = [
     ("get", "/api/v1/me", Viewer),
     ("get", "/api/v1/overview", Viewer),
     ("get", "/api/v1/devices", Viewer),
@@ -55,6 +55,12 @@ const CALLS: [(&str, &str, Role); 61] = [
     ("get", "/api/v1/enrollment-tokens", Admin),
     ("post", "/api/v1/enrollment-tokens", Admin),
     ("delete", "/api/v1/enrollment-tokens/{id}", Admin),
+    ("get", "/api/v1/people", Admin),
+    ("post", "/api/v1/people", Admin),
+    ("patch", "/api/v1/people/{id}", Admin),
+    ("post", "/api/v1/people/{id}/link", Admin),
+    ("post", "/api/v1/people/{id}/end-sessions", Admin),
+    ("delete", "/api/v1/people/{id}/second-factor", Admin),
     ("get", "/api/v1/api-keys", Admin),
     ("post", "/api/v1/api-keys", Admin),
     ("delete", "/api/v1/api-keys/{id}", Admin),
@@ -73,6 +79,14 @@ const CALLS: [(&str, &str, Role); 61] = [
     ("get", "/api/v1/live", Viewer),
 ];
 
+/// What is a person's own: whatever his role, and no program's.
+const OWN: [(&str, &str); 4] = [
+    ("post", "/api/v1/me/password"),
+    ("get", "/api/v1/me/sessions"),
+    ("delete", "/api/v1/me/sessions"),
+    ("delete", "/api/v1/me/sessions/{id}"),
+];
+
 #[tokio::test]
 async fn the_list_is_complete() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
@@ -88,7 +102,9 @@ async fn the_list_is_complete() {
     }
     let listed: BTreeSet<_> = CALLS
         .iter()
-        .map(|(method, path, _)| format!("{method} {path}"))
+        .map(|(method, path, _)| (*method, *path))
+        .chain(OWN)
+        .map(|(method, path)| format!("{method} {path}"))
         .collect();
     assert_eq!(served, listed);
 }
@@ -113,6 +129,18 @@ async fn each_role_may_do_its_part_and_no_more() {
             } else {
                 assert_eq!(status, 403, "{method} {path} as {}", role.as_str());
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_a_persons_own_is_no_programs() {
+    let app = TestApp::start(TestDatabase::sqlite()).await;
+    for (method, path) in OWN {
+        assert_eq!(status(&app.stranger(), method, path).await, 401);
+        for role in Role::ALL {
+            let status = status(&app.program(role), method, path).await;
+            assert_eq!(status, 403, "{method} {path} as {}", role.as_str());
         }
     }
 }

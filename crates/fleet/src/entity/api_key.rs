@@ -18,6 +18,7 @@ pub(crate) struct Model {
     pub(crate) created_at: i64,
     pub(crate) expires_at: Option<i64>,
     pub(crate) revoked_at: Option<i64>,
+    pub(crate) last_used_at: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

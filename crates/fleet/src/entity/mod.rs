@@ -12,6 +12,8 @@ pub(crate) mod event_head;
 pub(crate) mod gate_evaluation;
 pub(crate) mod group;
 pub(crate) mod lease;
+pub(crate) mod one_time_link;
+pub(crate) mod recovery_code;
 pub(crate) mod release;
 pub(crate) mod release_artifact;
 pub(crate) mod rollout;

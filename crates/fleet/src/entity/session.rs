@@ -11,6 +11,12 @@ pub(crate) struct Model {
     #[sea_orm(column_type = "Text")]
     pub(crate) data: String,
     pub(crate) expires_at: i64,
+    pub(crate) created_at: i64,
+    pub(crate) seen_at: i64,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub(crate) address: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub(crate) agent: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

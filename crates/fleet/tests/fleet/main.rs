@@ -8,12 +8,14 @@
     reason = "only tests stand here"
 )]
 
+mod accounts;
 mod audit;
 #[path = "../common/mod.rs"]
 mod common;
 mod devices;
 mod enrollment;
 mod import;
+mod log_ins;
 mod people;
 mod releases;
 mod roots;

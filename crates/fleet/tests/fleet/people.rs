@@ -16,6 +16,8 @@ fn session(id: &str, user_id: Option<i64>, world: &World) -> StoredSession {
         user_id,
         data: "{}".to_owned(),
         expires_at,
+        address: Some("192.0.2.7".to_owned()),
+        agent: Some("a browser".to_owned()),
     }
 }
 
@@ -38,7 +40,8 @@ each_database!(a_person_logs_in_with_his_password_only, |database| {
         .add_person(&ann(), "Bob", PASSWORD, Role::Operator)
         .await
         .unwrap();
-    assert_eq!(fleet.log_in("Bob", PASSWORD, "::1").await.unwrap(), person);
+    let in_now = fleet.log_in("Bob", PASSWORD, "::1").await.unwrap();
+    assert_eq!((&in_now.person, in_now.needs_code), (&person, false));
     assert_eq!(fleet.person(person.id).await.unwrap(), Some(person));
     assert_eq!(fleet.person(99).await.unwrap(), None);
     let wrong = problem(fleet.log_in("Bob", WRONG, "::1").await);

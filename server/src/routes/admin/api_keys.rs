@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use otter_protocol::admin::{ApiKey, NewApiKey, WithSecret};
 
-use crate::extract::{Admin, Json, Path};
+use crate::extract::{Admin, Json, Path, Recent};
 use crate::failure::Result;
 use crate::server::Server;
 
@@ -21,7 +21,7 @@ pub(crate) async fn list(_: Admin, State(server): State<Server>) -> Result<Answe
     request_body = NewApiKey,
     responses((status = 201, description = "The key and its secret", body = WithSecret<ApiKey>)))]
 pub(crate) async fn create(
-    caller: Admin,
+    Recent(caller): Recent<Admin>,
     State(server): State<Server>,
     Json(new): Json<NewApiKey>,
 ) -> Result<(StatusCode, Answer<WithSecret<ApiKey>>)> {

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use otter_protocol::admin::{EnrollmentToken, NewEnrollmentToken, WithSecret};
 
-use crate::extract::{Admin, Json, Path};
+use crate::extract::{Admin, Json, Path, Recent};
 use crate::failure::Result;
 use crate::server::Server;
 
@@ -24,7 +24,7 @@ pub(crate) async fn list(
     request_body = NewEnrollmentToken,
     responses((status = 201, description = "The token and its secret", body = WithSecret<EnrollmentToken>)))]
 pub(crate) async fn create(
-    caller: Admin,
+    Recent(caller): Recent<Admin>,
     State(server): State<Server>,
     Json(new): Json<NewEnrollmentToken>,
 ) -> Result<(StatusCode, Answer<WithSecret<EnrollmentToken>>)> {

@@ -12,6 +12,7 @@ pub(crate) mod import;
 pub(crate) mod live;
 pub(crate) mod me;
 pub(crate) mod overview;
+pub(crate) mod people;
 pub(crate) mod preview;
 pub(crate) mod releases;
 pub(crate) mod rollouts;

@@ -4,7 +4,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use otter_protocol::admin::{OnlineKeys, TrustStatus};
 
-use crate::extract::{Admin, Operator, Raw, Viewer};
+use crate::extract::{Admin, Operator, Raw, Recent, Viewer};
 use crate::failure::Result;
 use crate::server::Server;
 
@@ -36,7 +36,7 @@ pub(crate) async fn online_keys(
     request_body(content = Object, description = "Signed TUF root metadata", content_type = "application/json"),
     responses((status = 200, description = "How the trust stands now", body = TrustStatus)))]
 pub(crate) async fn put_root(
-    caller: Admin,
+    Recent(caller): Recent<Admin>,
     State(server): State<Server>,
     raw: Raw<ROOT_LIMIT>,
 ) -> Result<Answer<TrustStatus>> {
@@ -49,7 +49,7 @@ pub(crate) async fn put_root(
     request_body(content = Object, description = "Signed TUF targets metadata", content_type = "application/json"),
     responses((status = 200, description = "How the trust stands now", body = TrustStatus)))]
 pub(crate) async fn put_targets(
-    caller: Operator,
+    Recent(caller): Recent<Operator>,
     State(server): State<Server>,
     raw: Raw<TARGETS_LIMIT>,
 ) -> Result<Answer<TrustStatus>> {
