@@ -65,7 +65,7 @@ test("an admin adds somebody, who chooses a password by the link", async ({ page
   await logIn(theirs, { name, password: PASSWORD });
   await expect(theirs.getByRole("complementary")).toContainText("viewer");
 
-  await page.getByLabel(`Role of ${name}`).selectOption("operator");
+  await page.getByLabel(`Role of ${name}`, { exact: true }).selectOption("operator");
   await page.getByRole("button", { name: `Change the role of ${name}` }).click();
   await expect.poll(async () => {
     await theirs.reload();
@@ -124,7 +124,7 @@ test.describe("with an account of one's own", () => {
     await expect(factor.getByRole("img", { name: "The key as a QR code" })).toBeVisible();
     await look(page, "account-factor");
     const secret = (await factor.getByRole("group", { name: "key" }).locator("code").textContent())?.replaceAll(" ", "") ?? "";
-    await factor.getByLabel("Code").fill(authenticator(secret));
+    await factor.getByLabel("Code", { exact: true }).fill(authenticator(secret));
     await factor.getByRole("button", { name: "Turn it on" }).click();
     const shown = await factor.getByRole("group", { name: "recovery codes" }).locator("code").textContent();
     const codes = (shown ?? "").split("\n");
@@ -141,18 +141,18 @@ test.describe("with an account of one's own", () => {
     await page.getByRole("button", { name: "Log in" }).click();
     await expect(heading(page)).toHaveText("Enter your code");
     await look(page, "login-code");
-    await page.getByLabel("Code").fill("000000");
+    await page.getByLabel("Code", { exact: true }).fill("000000");
     await page.getByRole("button", { name: "Log in" }).click();
     await expect(page.getByRole("alert")).toContainText("wrong");
     expect(complaints.splice(0)).toEqual([expect.stringMatching(/status of 401/)]);
-    await page.getByLabel("Code").fill(codes[0] ?? "");
+    await page.getByLabel("Code", { exact: true }).fill(codes[0] ?? "");
     await page.getByRole("button", { name: "Log in" }).click();
     await expect(heading(page)).toHaveText("Overview");
 
     await open(page, "/confirm?next=/settings");
     await look(page, "confirm");
     await page.getByLabel("Password").fill(person.password);
-    await page.getByLabel("Code").fill(codes[1] ?? "");
+    await page.getByLabel("Code", { exact: true }).fill(codes[1] ?? "");
     await page.getByRole("button", { name: "Confirm" }).click();
     await expect(heading(page)).toHaveText("Settings");
   });
@@ -177,7 +177,7 @@ test.describe("without JavaScript", () => {
     await page.getByRole("button", { name: "Set up an authenticator" }).click();
     const factor = card(page, "Second factor");
     const secret = (await factor.getByRole("group", { name: "key" }).locator("code").textContent())?.replaceAll(" ", "") ?? "";
-    await factor.getByLabel("Code").fill(authenticator(secret));
+    await factor.getByLabel("Code", { exact: true }).fill(authenticator(secret));
     await factor.getByRole("button", { name: "Turn it on" }).click();
     await expect(page.locator("body")).toContainText("Keep these recovery codes");
     await expect(factor).toContainText("10 recovery codes are left");

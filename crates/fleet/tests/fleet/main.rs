@@ -20,4 +20,5 @@ mod people;
 mod releases;
 mod roots;
 mod search;
+mod second_factors;
 mod trust;
