@@ -128,7 +128,7 @@ fn row(account: Account, actions: PeopleActions) -> impl IntoView {
             <th scope="row">
                 {account.name.clone()}
                 {account.disabled_at.map(|at| view! { <span class="hint">" closed " <When at /></span> })}
-                {account.link_expires_at.map(|at| view! { <span class="hint">" has a link until " <When at /></span> })}
+                {account.link_expires_at.map(|at| view! { <span class="hint">" link ends " <When at /></span> })}
                 {(is_open && !account.has_password && account.link_expires_at.is_none()).then(|| view! {
                     <span class="hint">" the link has ended"</span>
                 })}
@@ -139,7 +139,7 @@ fn row(account: Account, actions: PeopleActions) -> impl IntoView {
                         <ActionForm action=actions.role>
                             <div class="row">
                                 <input type="hidden" name="id" value=account.id.to_string() />
-                                <select name="role" aria-label=whose_role>{roles(account.role)}</select>
+                                <select class="input" name="role" aria-label=whose_role>{roles(account.role)}</select>
                                 <button class="button" data-size="small" type="submit" aria-label=to_change>"Change"</button>
                             </div>
                         </ActionForm>

@@ -6,7 +6,7 @@ use leptos_router::hooks::use_query_map;
 
 use crate::api::session::{UseLink, get_link_owner};
 use crate::components::field::Field;
-use crate::components::problem::{ProblemNotice, action_problem};
+use crate::components::problem::ProblemNotice;
 use crate::pages::login::Brand;
 
 /// Lets the owner of a one-time link choose a password.
@@ -28,7 +28,7 @@ pub(crate) fn Welcome() -> impl IntoView {
                 <div class="card-body">
                     <Brand />
                     <h1>"Choose a password"</h1>
-                    {action_problem(move || action.value().get())}
+                    {move || error().filter(|error| error.0.field.is_none()).map(|error| view! { <ProblemNotice error /> })}
                     <Suspense>
                         {move || {
                             let secret = secret.clone();
