@@ -7,7 +7,7 @@ use otter_protocol::Sha256Digest;
 use otter_protocol::check_in::EnrollReply;
 
 use crate::agent::Agent;
-use crate::identity::Applicant;
+use crate::identity::{Applicant, Which};
 use crate::net::Token;
 use crate::states::CALLS;
 
@@ -31,6 +31,18 @@ impl Agent {
         if self.client.has_token() {
             return Ok(Enrollment::Enrolled);
         }
+        let candidates = self.identity.candidates();
+        let mut answer = Enrollment::Enrolled;
+        for which in candidates.context("the device's keys can't be read")? {
+            answer = self.enroll_with(which).await?;
+            if answer == Enrollment::Enrolled {
+                break;
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn enroll_with(&self, which: Which) -> anyhow::Result<Enrollment> {
         let applicant = Applicant {
             id: &self.config.device_id,
             model: &self.config.model,
@@ -43,13 +55,13 @@ impl Agent {
         };
         let request = self
             .identity
-            .request(applicant)
+            .request(applicant, which)
             .context("the device's key can't be used")?;
         match self.client.enroll(&request).await.context("enrolling")? {
             EnrollReply::Accepted { device_token } => {
                 let token = Token::new(device_token);
                 self.identity
-                    .keep_token(&token)
+                    .settle(which, &token)
                     .context("the device's token can't be kept")?;
                 self.client.set_token(Some(token));
                 tracing::info!("the device is enrolled as {}", self.config.device_id);

@@ -49,6 +49,7 @@ mod outbox;
 pub mod policy;
 mod program;
 mod redact;
+mod rotate;
 pub mod service;
 mod states;
 pub mod status;

@@ -75,6 +75,8 @@ enum Command {
     },
     /// Asks the server to let the device take part; exits with 3 while an operator has to accept it.
     Enroll,
+    /// Changes the device's key and token; the agent must not be running.
+    Rotate,
 }
 
 fn main() -> ExitCode {
@@ -93,7 +95,7 @@ fn start(command: Command, config: Config) -> anyhow::Result<ExitCode> {
         Command::Status { json } => return print_status(&config, json),
         Command::History { json } => return print_history(&config, json),
         Command::Doctor { .. } => {}
-        Command::Run | Command::Enroll => logging::begin(),
+        Command::Run | Command::Enroll | Command::Rotate => logging::begin(),
         Command::Check | Command::Update | Command::Rollback { .. } => logging::begin(),
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -114,6 +116,11 @@ async fn work(command: Command, config: Config) -> anyhow::Result<ExitCode> {
         Command::Update => Order::Update,
         Command::Rollback { reason } => Order::RollBack { reason },
         Command::Run => return run(config).await,
+        Command::Rotate => {
+            open(config)?.rotate().await?;
+            println!("the device has a new key and a new token");
+            return Ok(ExitCode::SUCCESS);
+        }
         _ => return enroll(&open(config)?).await,
     };
     let outcome = match orders::hand_over(&config.state_dir, &order, say).await? {

@@ -12,6 +12,7 @@ mod m0005_server;
 mod m0006_rollout_engine;
 mod m0007_webhooks;
 mod m0008_people;
+mod m0009_device_keys;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{MigrationTrait, async_trait};
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_rollout_engine::Migration),
             Box::new(m0007_webhooks::Migration),
             Box::new(m0008_people::Migration),
+            Box::new(m0009_device_keys::Migration),
         ]
     }
 }

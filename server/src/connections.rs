@@ -8,19 +8,23 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::{HeaderName, Request};
 use axum::serve::Listener;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use self::activity::{Activity, Watched};
+use crate::device_certificate::{self, Certified};
 use crate::proxies::TrustedProxies;
+use crate::tls::{self, Tls};
 
 /// How long a client may take for a request's head, from its connection's beginning or from the answer before; and how long
 /// it may take nothing of an answer. It is measured coarsely, and may be half as long again.
@@ -32,10 +36,14 @@ pub const PATIENCE: Duration = Duration::from_secs(75);
 /// How clients are met.
 #[derive(Debug, Clone)]
 pub struct Manner {
-    /// How long a client may take for a request's head.
+    /// How long a client may take for a request's head, and for its part of TLS's beginning.
     pub patience: Duration,
     /// Who is believed where a request comes from.
     pub proxies: TrustedProxies,
+    /// The header in which a trusted proxy names the device whose certificate it verified.
+    pub device_header: Option<HeaderName>,
+    /// TLS, where no proxy does it.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// Serves until `stop` is cancelled and every request that was under way then has its answer.
@@ -45,9 +53,13 @@ pub async fn serve(
     manner: Manner,
     stop: CancellationToken,
 ) {
-    // Its own limit on the time for a head sets a timer anew with every request.
-    let http = http1::Builder::new();
-    let proxies = Arc::new(manner.proxies);
+    let tls = manner.tls.clone();
+    let host = Arc::new(Host {
+        app,
+        manner,
+        // Its own limit on the time for a head sets a timer anew with every request.
+        http: http1::Builder::new(),
+    });
     let connections = GracefulShutdown::new();
     loop {
         let (stream, peer) = tokio::select! {
@@ -57,34 +69,98 @@ pub async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!("cannot set TCP_NODELAY: {error}");
         }
-        let (app, proxies) = (app.clone(), proxies.clone());
-        let activity = Arc::new(Activity::default());
-        let stream = Watched::new(stream, activity.clone());
-        let at_work = activity.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            let client = proxies.client(peer.ip(), request.headers());
-            let client = SocketAddr::new(client, peer.port());
-            request.extensions_mut().insert(ConnectInfo(client));
-            // A router is always ready.
-            at_work.clone().during(app.clone().call(request))
-        });
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
-        let patience = manner.patience;
+        let (host, watcher) = (host.clone(), connections.watcher());
+        let Some(tls) = &tls else {
+            tokio::spawn(host.meet(stream, peer, None, watcher));
+            continue;
+        };
+        let (accepting, stop) = (tls.acceptor().accept(stream), stop.clone());
         tokio::spawn(async move {
-            tokio::select! {
-                biased;
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(%peer, "a connection broke off: {error}");
-                },
-                () = activity.ceases(patience) => {
-                    tracing::debug!(%peer, "a connection without a request is closed");
+            let accepted = tokio::select! {
+                accepted = tokio::time::timeout(host.manner.patience, accepting) => accepted,
+                () = stop.cancelled() => return,
+            };
+            match accepted {
+                Ok(Ok(stream)) => {
+                    let certified = certified(&stream);
+                    host.meet(stream, peer, certified, watcher).await;
                 }
+                Ok(Err(error)) => tracing::debug!(%peer, "TLS did not begin: {error}"),
+                Err(_) => tracing::debug!(%peer, "TLS did not begin in time"),
             }
         });
     }
     drop(listener);
     connections.shutdown().await;
+}
+
+/// What all connections have in common.
+struct Host {
+    app: Router,
+    manner: Manner,
+    http: http1::Builder,
+}
+
+impl Host {
+    /// Answers a connection's requests, whatever carries them.
+    async fn meet<S>(
+        self: Arc<Self>,
+        stream: S,
+        peer: SocketAddr,
+        certified: Option<Certified>,
+        watcher: Watcher,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Arc::new(Activity::default());
+        let stream = Watched::new(stream, activity.clone());
+        let at_work = activity.clone();
+        let host = self.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            host.note_who_asks(&mut request, peer, certified.as_ref());
+            // A router is always ready.
+            at_work.clone().during(host.app.clone().call(request))
+        });
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        tokio::select! {
+            biased;
+            ended = watcher.watch(connection) => if let Err(error) = ended {
+                tracing::debug!(%peer, "a connection broke off: {error}");
+            },
+            () = activity.ceases(self.manner.patience) => {
+                tracing::debug!(%peer, "a connection without a request is closed");
+            }
+        }
+    }
+
+    fn note_who_asks(
+        &self,
+        request: &mut Request<Incoming>,
+        peer: SocketAddr,
+        certified: Option<&Certified>,
+    ) {
+        let manner = &self.manner;
+        let client = manner.proxies.client(peer.ip(), request.headers());
+        let client = SocketAddr::new(client, peer.port());
+        request.extensions_mut().insert(ConnectInfo(client));
+        let by_proxy = manner.device_header.as_ref().and_then(|header| {
+            let headers = request.headers_mut();
+            device_certificate::by_proxy(header, headers, peer.ip(), &manner.proxies)
+        });
+        // A connection's own certificate is a trusted proxy's own, where that speaks for a device.
+        if let Some(certified) = by_proxy.or_else(|| certified.cloned()) {
+            request.extensions_mut().insert(certified);
+        }
+    }
+}
+
+/// Returns what the certificate proves that a client showed at TLS's beginning; it was verified there.
+fn certified(stream: &TlsStream<TcpStream>) -> Option<Certified> {
+    let shown = stream.get_ref().1.peer_certificates()?.first()?;
+    Some(tls::device_of(shown).map_or(
+        Certified::Refused("The certificate's subject must have one common name, the device's id."),
+        Certified::Device,
+    ))
 }
 
 #[cfg(test)]
@@ -93,7 +169,6 @@ mod tests {
 
     use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
     use tokio::sync::mpsc;
     use tokio::task::JoinHandle;
     use tokio::time::timeout;
@@ -113,6 +188,8 @@ mod tests {
         let manner = Manner {
             patience,
             proxies: TrustedProxies::parse(&["127.0.0.1".to_owned()]).unwrap(),
+            device_header: None,
+            tls: None,
         };
         let serving = tokio::spawn(serve(listener, app, manner, stop.clone()));
         (address, stop, serving)

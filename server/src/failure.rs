@@ -29,6 +29,7 @@ pub type Result<T> = std::result::Result<T, Failure>;
 pub struct Failure {
     problem: Box<Problem>,
     request_id: Option<Uuid>,
+    retry_after_sec: Option<u64>,
 }
 
 impl Failure {
@@ -47,6 +48,14 @@ impl Failure {
         Self::new(ProblemCode::InvalidRequest, detail)
     }
 
+    /// Says in how many seconds to ask again, where that is known better than by the kind of failure.
+    pub fn retry_after(self, sec: u64) -> Self {
+        Self {
+            retry_after_sec: Some(sec),
+            ..self
+        }
+    }
+
     /// Notes a fault of the server's own in the log, under an id that the answer carries.
     fn logged(problem: Problem, error: &dyn std::fmt::Display) -> Self {
         let request_id = Uuid::new_v4();
@@ -54,6 +63,7 @@ impl Failure {
         Self {
             problem: Box::new(problem),
             request_id: Some(request_id),
+            retry_after_sec: None,
         }
     }
 }
@@ -63,6 +73,7 @@ impl From<Problem> for Failure {
         Self {
             problem: Box::new(problem),
             request_id: None,
+            retry_after_sec: None,
         }
     }
 }
@@ -94,6 +105,9 @@ impl IntoResponse for Failure {
         };
         if let Some((name, value)) = more {
             headers.insert(name, HeaderValue::from_static(value));
+        }
+        if let Some(sec) = self.retry_after_sec {
+            headers.insert(header::RETRY_AFTER, sec.into());
         }
         if let Some(id) = self.request_id
             && let Ok(value) = HeaderValue::from_str(&id.to_string())

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
+use otter_server::tls::Tls;
 use otter_server::{Config, Settings, config, logs, serve};
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +63,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = cli.settings.with_file(cli.config.as_deref())?;
     let config = Config::new(settings)?;
     if let Some(Command::Config(ConfigCommand::Check)) = cli.command {
+        if let Some(files) = &config.tls {
+            Tls::load(files.clone())?;
+        }
         print!("{}", config::describe(&config));
         return Ok(());
     }

@@ -58,6 +58,11 @@ impl TrustedProxies {
         client
     }
 
+    /// Tells whether whoever connected is a trusted proxy.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.has(peer.to_canonical())
+    }
+
     fn has(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }

@@ -20,8 +20,9 @@ use utoipa_axum::routes;
 use crate::failure::{self, Failure};
 use crate::page_headers;
 use crate::routes::admin::{
-    api_keys, artifacts, attempts, audit, comparison, devices, enrollment_tokens, groups, import,
-    live, me, overview, people, preview, releases, rollouts, templates, trust, webhooks,
+    api_keys, artifacts, attempts, audit, comparison, device_keys, devices, enrollment_tokens,
+    groups, import, live, me, overview, people, preview, releases, rollouts, templates, trust,
+    webhooks,
 };
 use crate::routes::{device, health};
 use crate::same_origin;
@@ -64,6 +65,7 @@ fn unknown_calls() -> Router<Server> {
 fn device_api() -> OpenApiRouter<Server> {
     OpenApiRouter::new()
         .routes(routes!(device::enroll::enroll))
+        .routes(routes!(device::rotate::rotate))
         .routes(routes!(device::check_in::check_in))
         .routes(routes!(device::artifacts::get_artifact))
         .routes(routes!(device::attempts::report))
@@ -98,7 +100,11 @@ fn brief_calls() -> OpenApiRouter<Server> {
         .routes(routes!(devices::list))
         .routes(routes!(import::import))
         .routes(routes!(devices::get, devices::patch))
-        .routes(routes!(devices::accept))
+        .routes(routes!(device_keys::waiting))
+        .routes(routes!(device_keys::accept))
+        .routes(routes!(device_keys::reject))
+        .routes(routes!(device_keys::accept_many))
+        .routes(routes!(device_keys::reject_many))
         .routes(routes!(devices::revoke))
         .routes(routes!(devices::decommission))
         .routes(routes!(attempts::get_log))
@@ -126,6 +132,7 @@ fn brief_calls() -> OpenApiRouter<Server> {
         .routes(routes!(templates::get, templates::put, templates::delete))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
+        .routes(routes!(audit::export))
         .routes(routes!(enrollment_tokens::list, enrollment_tokens::create))
         .routes(routes!(enrollment_tokens::revoke))
         .routes(routes!(api_keys::list, api_keys::create))

@@ -1,6 +1,7 @@
 //! Listening, and draining when told to stop.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,7 +13,8 @@ use crate::config::Config;
 use crate::connections::{self, Manner};
 use crate::database_lock::DatabaseLock;
 use crate::server::Server;
-use crate::{router, setup_link, site, webhooks};
+use crate::tls::{self, Tls};
+use crate::{audit_heads, router, setup_link, site, webhooks};
 
 /// How long requests may take to finish once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -62,12 +64,19 @@ pub async fn run(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let address = listener.local_addr()?;
     let public_url = config.public_url(address);
     let pages = site::leptos_options(address);
     let sender = webhooks::Sender::new(config.fleet.webhooks_allow_private)
         .context("webhooks can't be sent")?;
-    let server = Server::new(fleet.clone(), public_url, pages, stop.clone());
+    let server = Server::new(
+        fleet.clone(),
+        public_url,
+        pages,
+        config.limits,
+        stop.clone(),
+    );
     let app = router::router(server);
     // The engine stops after the last request: it writes what requests have left in memory.
     let stop_engine = CancellationToken::new();
@@ -75,11 +84,22 @@ pub async fn run(
         let (fleet, stop_engine) = (fleet.clone(), stop_engine.clone());
         async move { fleet.run(stop_engine).await }
     });
+    let exporting = tokio::spawn(audit_heads::run(
+        fleet.clone(),
+        config.audit_heads.clone(),
+        stop_engine.clone(),
+    ));
     let telling = tokio::spawn(webhooks::run(fleet, sender, stop_engine.clone()));
     let manner = Manner {
         patience: connections::PATIENCE,
         proxies: config.trusted_proxies.clone(),
+        device_header: config.device_header.clone(),
+        tls: tls.clone(),
     };
+    if let Some(tls) = tls {
+        let stop = stop.clone();
+        tokio::spawn(async move { tls.follow(tls::LOOK_EVERY, stop).await });
+    }
     tokio::select! {
         () = connections::serve(listener, app, manner, stop.clone()) => {}
         () = too_late(stop) => {
@@ -89,6 +109,7 @@ pub async fn run(
     stop_engine.cancel();
     engine.await.context("the engine failed")?;
     telling.await.context("telling webhooks failed")?;
+    exporting.await.context("exporting signed heads failed")?;
     tracing::info!("otter-server has stopped");
     Ok(())
 }

@@ -8,6 +8,8 @@ use otter_fleet::Fleet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::limits::{Limits, LimitsConfig};
+
 /// What every handler shares: cheap to clone, each clone the same server.
 #[derive(Clone)]
 pub struct Server(Arc<Inner>);
@@ -16,6 +18,7 @@ struct Inner {
     fleet: Fleet,
     public_url: Url,
     pages: LeptosOptions,
+    limits: Limits,
     stop: CancellationToken,
 }
 
@@ -25,12 +28,14 @@ impl Server {
         fleet: Fleet,
         public_url: Url,
         pages: LeptosOptions,
+        limits: LimitsConfig,
         stop: CancellationToken,
     ) -> Self {
         Self(Arc::new(Inner {
             fleet,
             public_url,
             pages,
+            limits: Limits::new(limits),
             stop,
         }))
     }
@@ -43,6 +48,11 @@ impl Server {
     /// Returns the address at which people and devices reach this server.
     pub fn public_url(&self) -> &Url {
         &self.0.public_url
+    }
+
+    /// Returns how often who may ask.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// Returns what is cancelled when the server is to stop.

@@ -17,8 +17,10 @@ mod policy;
 mod restart;
 mod seconds;
 mod service;
+mod tls;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,6 +44,7 @@ pub use network::{CheckInPolicy, DownloadPolicy, KeepPolicy, RetryPolicy, Upload
 pub use policy::{PolicyConfig, SolarConfig};
 pub use restart::RestartConfig;
 pub use service::{ServiceConfig, ServiceKind};
+pub use tls::TlsConfig;
 
 /// Most keys of metadata beside those of links: the server takes 64.
 const MOST_METADATA: usize = 60;
@@ -70,6 +73,12 @@ pub struct Config {
     /// What the first root that the server gives must have as its SHA-256; another is not trusted.
     #[serde(default)]
     pub root_fingerprint: Option<Sha256Digest>,
+    /// After how many days the device changes its key and token; without it only when `otter-agent rotate` says so.
+    #[serde(default)]
+    pub rotate_key_days: Option<NonZeroU32>,
+    /// Certificates that the device trusts and shows, beside the system's.
+    #[serde(default)]
+    pub tls: TlsConfig,
     /// What the device says of itself.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
@@ -251,6 +260,7 @@ impl Config {
             .into_iter()
             .chain(&mut self.enrollment_token_file)
             .chain(&mut self.root_metadata)
+            .chain(self.tls.paths())
             .chain(self.bundle.iter_mut().flat_map(BundleConfig::paths))
             .chain(self.image.iter_mut().flat_map(ImageConfig::paths))
             .chain(self.module.iter_mut().flat_map(ModuleConfig::paths))
@@ -278,6 +288,7 @@ impl Config {
             return Err("set `enrollment_token` or `enrollment_token_file`, not both".to_owned());
         }
         self.check_network()?;
+        self.tls.check()?;
         self.check_in.check()?;
         if let [first, second, ..] = self.sections().collect::<Vec<_>>().as_slice() {
             return Err(format!(

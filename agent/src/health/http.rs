@@ -21,8 +21,8 @@ pub(super) fn client() -> Result<Client, String> {
             .redirect(redirect::Policy::none())
             .pool_max_idle_per_host(0)
     };
-    match authorities::client(builder) {
-        Ok(Made::Whole(client) | Made::WithoutAuthorities(client)) => Ok(client),
+    match authorities::client(builder, &[]) {
+        Ok(Made::Whole(client) | Made::WithoutSystems(client)) => Ok(client),
         Err(error) => Err(format!("HTTP checks can't be made: {}", innermost(&error))),
     }
 }

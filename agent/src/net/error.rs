@@ -47,6 +47,9 @@ pub enum NetError {
         /// Where it sends to now.
         last: String,
     },
+    /// A certificate that the configuration names can't be used.
+    #[error("a certificate in `[tls]` can't be used: {0}")]
+    Certificate(String),
     /// The answer makes no sense.
     #[error("the server's answer makes no sense: {0}")]
     Malformed(String),

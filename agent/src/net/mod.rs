@@ -15,7 +15,9 @@ pub mod transport;
 use std::sync::Arc;
 use std::time::Duration;
 
-use otter_protocol::check_in::{CheckIn, CheckInReply, EnrollReply, EnrollRequest, ReportReply};
+use otter_protocol::check_in::{
+    CheckIn, CheckInReply, EnrollReply, EnrollRequest, ReportReply, RotateReply, RotateRequest,
+};
 use otter_protocol::{AttemptId, AttemptReport};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -104,6 +106,11 @@ impl Client {
     pub async fn enroll(&self, request: &EnrollRequest) -> Result<EnrollReply, NetError> {
         let call = self.call("device/v1/enroll")?;
         self.send(with_body(call, request)?).await
+    }
+
+    /// Changes the device's key and token.
+    pub async fn rotate(&self, request: &RotateRequest) -> Result<RotateReply, NetError> {
+        self.post("device/v1/rotate", request).await
     }
 
     /// Says how the device is and asks what to do.
@@ -196,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_token_is_never_printed() {
-        let transport = transport::HttpTransport::new(&transport::Wire::default()).unwrap();
+        let transport = transport::HttpTransport::new(&transport::Wire::default());
         let client = Client::new(&"http://localhost".parse().unwrap(), Arc::new(transport));
         client.set_token(Some(Token::new("otd_secret")));
         assert!(!format!("{client:?}").contains("secret"));

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, NoProxy, Proxy, StatusCode, redirect};
+use reqwest::{Certificate, Client, Identity, Method, NoProxy, Proxy, StatusCode, redirect};
 use tokio::time;
 use tracing::warn;
 use url::Url;
@@ -16,7 +17,7 @@ use url::Url;
 use super::NetError;
 use super::authorities::{self, Made};
 use super::links::{Fare, LinkInUse};
-use crate::config::{Config, DownloadPolicy};
+use crate::config::{Config, DownloadPolicy, TlsConfig};
 
 /// What a request is for: not every link may carry everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +112,8 @@ pub struct Wire {
     pub interface: Option<String>,
     /// The address to go out from.
     pub source: Option<IpAddr>,
+    /// Certificates beside the system's.
+    pub tls: TlsConfig,
 }
 
 impl Wire {
@@ -122,6 +125,7 @@ impl Wire {
             proxy: config.proxy.clone(),
             interface: None,
             source: None,
+            tls: config.tls.clone(),
         }
     }
 }
@@ -135,6 +139,7 @@ impl Default for Wire {
             proxy: None,
             interface: None,
             source: None,
+            tls: TlsConfig::default(),
         }
     }
 }
@@ -148,13 +153,16 @@ pub struct HttpTransport {
 
 impl HttpTransport {
     /// Makes a transport whose connections are made so. Redirects are its user's business.
-    pub fn new(wire: &Wire) -> Result<Self, NetError> {
+    pub fn new(wire: &Wire) -> Self {
         let transport = Self {
             wire: wire.clone(),
             http: OnceLock::new(),
         };
-        transport.client()?;
-        Ok(transport)
+        // What is wrong with certificates or proxy must not keep an agent from its work on the device.
+        if let Err(error) = transport.client() {
+            warn!("the server can't be reached: {error}");
+        }
+        transport
     }
 
     /// Returns the client; one that knows no authorities is made anew each time, until the system has some.
@@ -164,6 +172,8 @@ impl HttpTransport {
         }
         let wire = &self.wire;
         let proxy = wire.proxy.clone().map(Proxy::all).transpose()?;
+        let own = own_authorities(&wire.tls)?;
+        let identity = identity(&wire.tls)?;
         let builder = || {
             let mut http = Client::builder()
                 .user_agent(concat!("otter-agent/", env!("CARGO_PKG_VERSION")))
@@ -173,21 +183,54 @@ impl HttpTransport {
             if let Some(interface) = &wire.interface {
                 http = http.interface(interface);
             }
+            if let Some(identity) = &identity {
+                http = http.identity(identity.clone());
+            }
             match &proxy {
                 Some(proxy) => http.proxy(proxy.clone().no_proxy(NoProxy::from_env())),
                 None => http,
             }
         };
-        match authorities::client(builder)? {
+        match authorities::client(builder, &own)? {
             Made::Whole(client) => Ok(self.http.get_or_init(|| client).clone()),
-            Made::WithoutAuthorities(client) => {
+            Made::WithoutSystems(client) => {
                 warn!(
-                    "this system has no certificate authorities: no server can prove who it is. Install ca-certificates"
+                    "this system has no certificate authorities: few servers can prove who they are. Install ca-certificates"
                 );
                 Ok(client)
             }
         }
     }
+}
+
+/// Reads the authorities that a configuration names beside the system's.
+fn own_authorities(tls: &TlsConfig) -> Result<Vec<Certificate>, NetError> {
+    let Some(path) = &tls.ca else {
+        return Ok(Vec::new());
+    };
+    Certificate::from_pem_bundle(&read(path)?).map_err(|error| unusable(path, &error))
+}
+
+/// Reads the certificate that the device shows, where it has one.
+fn identity(tls: &TlsConfig) -> Result<Option<Identity>, NetError> {
+    let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) else {
+        return Ok(None);
+    };
+    let mut pem = read(certificate)?;
+    pem.push(b'\n');
+    pem.extend(read(key)?);
+    let identity = Identity::from_pem(&pem);
+    identity
+        .map(Some)
+        .map_err(|error| unusable(certificate, &error))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, NetError> {
+    std::fs::read(path).map_err(|error| unusable(path, &error))
+}
+
+fn unusable(path: &Path, error: &dyn fmt::Display) -> NetError {
+    NetError::Certificate(format!("{}: {error}", path.display()))
 }
 
 #[async_trait]

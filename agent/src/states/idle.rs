@@ -45,6 +45,9 @@ pub(super) async fn handle(agent: &Agent) -> anyhow::Result<()> {
         if agent.enroll().await? {
             agent.ask().await?;
         }
+        if agent.journal.record().attempt.is_none() {
+            agent.rotate_when_due().await;
+        }
         Ok(())
     };
     if let Err(error) = asked.await {

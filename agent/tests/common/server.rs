@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use futures::{StreamExt as _, stream};
 use otter_protocol::check_in::{
     CheckIn, CheckInReply, EnrollReply, EnrollRequest, Instruction, Offer, ReportReply,
+    RotateReply, RotateRequest,
 };
 use otter_protocol::{
     AttemptId, AttemptReport, AttemptState, Problem, ProblemCode, Sha256Digest, Timestamp,
@@ -45,6 +46,9 @@ pub struct Fleet {
     pub accepts: bool,
     pub token: String,
     pub enrollments: Vec<EnrollRequest>,
+    pub rotations: Vec<RotateRequest>,
+    /// Takes the next rotation, and cuts its answer off.
+    pub loses_a_rotation: bool,
     pub check_ins: Vec<CheckIn>,
     pub reports: Vec<(AttemptId, AttemptReport)>,
     /// Logs of attempts, as they came.
@@ -80,6 +84,8 @@ impl Server {
             accepts: true,
             token: DEVICE_TOKEN.to_owned(),
             enrollments: Vec::new(),
+            rotations: Vec::new(),
+            loses_a_rotation: false,
             check_ins: Vec::new(),
             reports: Vec::new(),
             logs: Vec::new(),
@@ -89,6 +95,7 @@ impl Server {
         }));
         let router = Router::new()
             .route("/device/v1/enroll", post(enroll))
+            .route("/device/v1/rotate", post(rotate))
             .route("/device/v1/check-in", post(check_in))
             .route("/device/v1/artifacts/{sha256}", get(artifact))
             .route("/device/v1/attempts/{id}/reports", post(report))
@@ -184,6 +191,24 @@ pub fn is_known(fleet: &Fleet, headers: &HeaderMap) -> bool {
     headers
         .get("authorization")
         .is_some_and(|got| got == wanted.as_str())
+}
+
+async fn rotate(
+    State(fleet): Shared,
+    headers: HeaderMap,
+    Json(request): Json<RotateRequest>,
+) -> Response {
+    let mut fleet = fleet.lock().unwrap();
+    if !is_known(&fleet, &headers) {
+        return problem(ProblemCode::Unauthenticated);
+    }
+    fleet.rotations.push(request);
+    fleet.token = format!("{DEVICE_TOKEN}-{}", fleet.rotations.len());
+    if std::mem::take(&mut fleet.loses_a_rotation) {
+        return problem(ProblemCode::Unavailable);
+    }
+    let device_token = fleet.token.clone();
+    Json(RotateReply { device_token }).into_response()
 }
 
 async fn enroll(State(fleet): Shared, Json(request): Json<EnrollRequest>) -> Response {

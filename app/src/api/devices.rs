@@ -87,17 +87,46 @@ pub(crate) async fn set_hold(
     .await
 }
 
-/// Lets a pending device take part.
+/// Lets a pending device take part, or takes the key that is held in place of the one it had.
 #[server(prefix = "/ui", endpoint = "device-accept")]
-pub(crate) async fn accept_device(id: String) -> Result<(), ApiError> {
+pub(crate) async fn accept_device(id: String, fingerprint: String) -> Result<(), ApiError> {
     let caller = super::auth::operator().await?;
+    let decision = decision(&fingerprint)?;
     let accepted = caller
         .fleet
-        .accept_device(&caller.actor, &device_id(&id)?)
+        .accept_device(&caller.actor, &device_id(&id)?, &decision)
         .await;
     accepted
         .map(drop)
         .map_err(|error| super::auth::fail(error.into()))
+}
+
+/// Turns away the key that waits.
+#[server(prefix = "/ui", endpoint = "device-reject")]
+pub(crate) async fn reject_device(id: String, fingerprint: String) -> Result<(), ApiError> {
+    let caller = super::auth::operator().await?;
+    let decision = decision(&fingerprint)?;
+    let rejected = caller
+        .fleet
+        .reject_device(&caller.actor, &device_id(&id)?, &decision)
+        .await;
+    rejected
+        .map(drop)
+        .map_err(|error| super::auth::fail(error.into()))
+}
+
+/// The key as the page showed it, so that nobody decides on another one that came meanwhile.
+#[cfg(feature = "ssr")]
+fn decision(fingerprint: &str) -> Result<otter_protocol::admin::KeyDecision, ApiError> {
+    let read = fingerprint.parse();
+    let fingerprint = read.map_err(|_| {
+        let detail = "This is no key's fingerprint; load the page anew.";
+        ApiError::invalid("fingerprint", detail)
+    })?;
+    Ok(otter_protocol::admin::KeyDecision {
+        fingerprint: Some(fingerprint),
+        reason: String::new(),
+    })
 }
 
 /// Ends a device's access.

@@ -6,14 +6,16 @@ use otter_protocol::admin::{ChangeKind, DeviceDetail, Role};
 use otter_protocol::clock_off::clock_off_words;
 use otter_protocol::device::{Conditions, DeviceState, Pairs};
 
-use crate::api::devices::{AcceptDevice, DevicePage, RevokeDevice, SetHold, SetLabels, get_device};
+use crate::api::devices::{
+    AcceptDevice, DevicePage, RejectDevice, RevokeDevice, SetHold, SetLabels, get_device,
+};
 use crate::components::badge::device_badge;
 use crate::components::loaded::loaded;
 use crate::components::page_head::PageHead;
 use crate::components::problem::action_problem;
 use crate::components::when::{When, when_or};
 use crate::live::live;
-use crate::pages::device_edit::{accept, hold, labels, revoke};
+use crate::pages::device_edit::{accept, held_key, hold, labels, revoke};
 use crate::pages::device_rules::Rules;
 use crate::pages::device_story::Story;
 
@@ -23,6 +25,7 @@ pub(crate) struct Actions {
     pub(crate) labels: ServerAction<SetLabels>,
     pub(crate) hold: ServerAction<SetHold>,
     pub(crate) accept: ServerAction<AcceptDevice>,
+    pub(crate) reject: ServerAction<RejectDevice>,
     pub(crate) revoke: ServerAction<RevokeDevice>,
 }
 
@@ -35,6 +38,7 @@ pub(crate) fn Device() -> impl IntoView {
         labels: ServerAction::new(),
         hold: ServerAction::new(),
         accept: ServerAction::new(),
+        reject: ServerAction::new(),
         revoke: ServerAction::new(),
     };
     // A rollout that goes on changes what holds the device back.
@@ -48,12 +52,14 @@ pub(crate) fn Device() -> impl IntoView {
             labels,
             hold,
             accept,
+            reject,
             revoke,
         } = actions;
         (
             labels.version().get(),
             hold.version().get(),
             accept.version().get(),
+            reject.version().get(),
             revoke.version().get(),
         )
     };
@@ -74,14 +80,20 @@ fn show(page: DevicePage, role: Role, actions: Actions) -> impl IntoView {
     let may_operate = role >= Role::Operator && summary.state != DeviceState::Decommissioned;
     let hint = view! { {summary.model.to_string()} " on " {summary.version.to_string()} ", last seen " {when_or(summary.last_seen_at, "never")} };
     let (id, badge) = (summary.id.to_string(), device_badge(&summary).into_any());
-    let acceptance =
-        (may_operate && state == DeviceState::Pending).then(|| accept(id.clone(), actions));
+    let own_key = device
+        .fingerprint
+        .filter(|_| may_operate && state == DeviceState::Pending);
+    let acceptance = own_key.map(|key| accept(id.clone(), key.to_string(), actions));
+    let held = device.held_key.as_ref().filter(|_| may_operate);
+    let held = held.map(|held| held_key(id.clone(), held, actions));
     view! {
         <div class="page">
             <PageHead title=id above=("/devices", "Devices") badge hint=hint.into_any()>
                 {acceptance}
             </PageHead>
             {action_problem(move || actions.accept.value().get())}
+            {action_problem(move || actions.reject.value().get())}
+            {held}
             {summary.hold.clone().map(|reason| view! {
                 <div class="notice" data-tone="warning"><p><strong>"Held back: "</strong> {reason}</p></div>
             })}

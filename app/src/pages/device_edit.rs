@@ -1,19 +1,57 @@
 //! What operators change about a device.
 
 use leptos::prelude::*;
-use otter_protocol::admin::DeviceSummary;
+use otter_protocol::admin::{DeviceSummary, HeldKey};
 
 use crate::components::field::{Field, options};
 use crate::components::problem::action_problem;
+use crate::components::when::When;
 use crate::pages::device::Actions;
 
-/// Lets a pending device take part.
-pub(crate) fn accept(id: String, actions: Actions) -> impl IntoView {
+/// Lets a pending device take part, or turns it away.
+pub(crate) fn accept(id: String, fingerprint: String, actions: Actions) -> impl IntoView {
+    decide(id, fingerprint, ["Accept device", "Reject device"], actions)
+}
+
+/// What is to become of a key that came under the device's name.
+pub(crate) fn held_key(id: String, held: &HeldKey, actions: Actions) -> impl IntoView + use<> {
+    let fingerprint = held.fingerprint.to_string();
     view! {
-        <ActionForm action=actions.accept>
-            <input type="hidden" name="id" value=id />
-            <button class="button" data-kind="primary" type="submit">"Accept device"</button>
-        </ActionForm>
+        <div class="notice" data-tone="warning">
+            <p>
+                <strong>"Another key came under this name "</strong> <When at=held.at />
+                ". Until it is accepted, nothing changes: the device's own key counts. Accept it only where the device was reinstalled or replaced; it then takes part with this key alone."
+            </p>
+            <p class="mono">{fingerprint.clone()}</p>
+            {decide(id, fingerprint, ["Accept this key", "Reject this key"], actions)}
+        </div>
+    }
+}
+
+fn decide(
+    id: String,
+    fingerprint: String,
+    [accept, reject]: [&'static str; 2],
+    actions: Actions,
+) -> impl IntoView {
+    let key = move || {
+        view! {
+            <input type="hidden" name="id" value=id.clone() />
+            <input type="hidden" name="fingerprint" value=fingerprint.clone() />
+        }
+    };
+    let (of_accept, of_reject) = (key(), key());
+    view! {
+        <div class="row">
+            <ActionForm action=actions.accept>
+                {of_accept}
+                <button class="button" data-kind="primary" type="submit">{accept}</button>
+            </ActionForm>
+            <ActionForm action=actions.reject>
+                {of_reject}
+                <button class="button" type="submit">{reject}</button>
+            </ActionForm>
+        </div>
     }
 }
 

@@ -3,6 +3,7 @@
 mod explain;
 mod import;
 mod log;
+mod keys;
 
 use clap::{Args, Subcommand};
 use otter_protocol::admin::{
@@ -40,10 +41,16 @@ pub enum Device {
     Log(Log),
     /// Registers devices from a file, before they enroll.
     Import(Import),
-    /// Lets a device in that waits for it; compare its fingerprint first.
-    Accept(Step),
+    /// Lists the keys that wait for an operator: of new devices, and those that came under a known device's name.
+    Waiting,
+    /// Accepts keys that wait; compare their fingerprints first.
+    Accept(keys::Decide),
+    /// Turns keys away that wait: a held one is forgotten, a pending device is revoked.
+    Reject(keys::Decide),
     /// Takes a device's token and key back.
     Revoke(Step),
+    /// Ends a device's part for good; its story stays.
+    Decommission(Step),
     /// Holds a device: no update begins on it.
     Hold {
         /// Its id.
@@ -120,8 +127,11 @@ impl Device {
             }
             Self::Log(log) => log.run(output, &client).await,
             Self::Import(import) => import.run(output, &client).await,
-            Self::Accept(step) => step.run(output, &client, "accept").await,
+            Self::Waiting => keys::list(output, &client).await,
+            Self::Accept(decide) => decide.run(output, &client, "accept").await,
+            Self::Reject(decide) => decide.run(output, &client, "reject").await,
             Self::Revoke(step) => step.run(output, &client, "revoke").await,
+            Self::Decommission(step) => step.run(output, &client, "decommission").await,
             Self::Hold { id, reason } => {
                 if reason.trim().is_empty() {
                     return Err(Failure::Usage("say why with --reason".to_owned()));
@@ -270,6 +280,10 @@ fn show(output: Output, detail: &DeviceDetail) -> Result<(), Failure> {
     output.line(format!("state        {}", device.state.as_str()))?;
     if let Some(fingerprint) = &detail.fingerprint {
         output.line(format!("fingerprint  {fingerprint}"))?;
+    }
+    if let Some(held) = &detail.held_key {
+        let (key, since) = (held.fingerprint, ago(held.at, now()));
+        output.line(format!("other key    {key} waits since {since}"))?;
     }
     if let Some(reason) = &device.hold {
         output.line(format!("held         {reason}"))?;

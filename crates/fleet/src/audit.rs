@@ -1,8 +1,7 @@
 //! The audit log: every change an event, in the change's own transaction, each holding the hash of the one before it.
 
-use futures::TryStreamExt;
-use otter_protocol::admin::{AuditEvent, AuditFilter, ChainCheck, Page};
-use otter_protocol::{Sha256Digest, Timestamp};
+use otter_protocol::Timestamp;
+use otter_protocol::admin::{AuditEvent, AuditFilter, Page};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
     QueryOrder, QuerySelect,
@@ -11,6 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::actor::Actor;
+use crate::audit_check::exported;
+use crate::audit_heads::parsed;
 use crate::database::is_postgres;
 use crate::entity::{event, event_head};
 use crate::error::{Error, Result};
@@ -72,6 +73,7 @@ pub(crate) async fn record(
         .one(tx)
         .await?
         .ok_or_else(|| Error::Corrupt("the audit log has no head".into()))?;
+    let previous = parsed(&head.hash)?;
     let mut row = event::Model {
         sequence: head.sequence + 1,
         at: now.0,
@@ -81,13 +83,14 @@ pub(crate) async fn record(
         subject: happening.subject,
         before_json: happening.before.map(|value| value.to_string()),
         after_json: happening.after.map(|value| value.to_string()),
-        hash: String::new(),
+        hash: head.hash,
     };
-    row.hash = hash_of(&head.hash, &row).to_string();
+    row.hash = exported(row.clone())?.hash_after(previous).to_string();
     event_head::Entity::update(event_head::ActiveModel {
         id: Set(1),
         sequence: Set(row.sequence),
         hash: Set(row.hash.clone()),
+        ..Default::default()
     })
     .exec(tx)
     .await?;
@@ -95,30 +98,6 @@ pub(crate) async fn record(
         .exec_without_returning(tx)
         .await?;
     Ok(())
-}
-
-/// Hashes an event with the one before it. Lengths stand before texts, so that no two events read alike.
-fn hash_of(previous: &str, row: &event::Model) -> Sha256Digest {
-    let (sequence, at) = (row.sequence.to_string(), row.at.to_string());
-    let fields = [
-        Some(previous),
-        Some(&sequence),
-        Some(&at),
-        Some(&row.actor),
-        Some(&row.action),
-        Some(&row.subject_kind),
-        Some(&row.subject),
-        row.before_json.as_deref(),
-        row.after_json.as_deref(),
-    ];
-    let text: String = fields
-        .into_iter()
-        .map(|field| match field {
-            Some(text) => format!("{}:{text}\n", text.len()),
-            None => "-\n".to_owned(),
-        })
-        .collect();
-    Sha256Digest::of(text.as_bytes())
 }
 
 impl Fleet {
@@ -152,41 +131,6 @@ impl Fleet {
         let rows = query.all(self.db()).await?;
         crate::fleet::page(rows, limit, |row| row.sequence.to_string(), event_of)
     }
-
-    /// Walks the whole log and checks that each event holds the hash of the one before it, and that none is missing.
-    pub async fn verify_audit(&self) -> Result<ChainCheck> {
-        let head = event_head::Entity::find_by_id(1).one(self.db()).await?;
-        let mut rows = event::Entity::find()
-            .order_by_asc(event::Column::Sequence)
-            .stream(self.db())
-            .await?;
-        let (mut previous, mut events) = ("0".repeat(64), 0);
-        while let Some(row) = rows.try_next().await? {
-            let fits =
-                row.sequence == events + 1 && row.hash == hash_of(&previous, &row).to_string();
-            if !fits {
-                let broken_at = Some(events + 1);
-                return Ok(ChainCheck {
-                    events: count(events),
-                    head: previous.parse().ok(),
-                    broken_at,
-                });
-            }
-            (previous, events) = (row.hash, row.sequence);
-        }
-        // Events written since the head was read only make the log longer.
-        let is_cut = head.is_none_or(|head| head.sequence > events);
-        let head = (events > 0).then(|| previous.parse().ok()).flatten();
-        Ok(ChainCheck {
-            events: count(events),
-            head,
-            broken_at: is_cut.then_some(events + 1),
-        })
-    }
-}
-
-fn count(events: i64) -> u64 {
-    u64::try_from(events).unwrap_or(0)
 }
 
 fn event_of(row: event::Model) -> Result<AuditEvent> {

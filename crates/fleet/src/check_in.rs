@@ -113,6 +113,7 @@ impl Fleet {
         let known = Arc::new(KnownDevice {
             device: updated,
             token: known.token,
+            pace: known.pace.clone(),
             as_of: known.as_of,
             clock_off_sec: clock_off.map_or(known.clock_off_sec, notable),
         });
@@ -285,6 +286,7 @@ pub(crate) fn with_attempt(
             ..known.device.clone()
         },
         token: known.token,
+        pace: known.pace.clone(),
         as_of,
         clock_off_sec: known.clock_off_sec,
     })

@@ -22,6 +22,8 @@ pub struct FleetConfig {
     pub max_known_devices: u64,
     /// Lets webhooks go to addresses that aren't public.
     pub webhooks_allow_private: bool,
+    /// Days that the audit log's events are kept; without it all of them are.
+    pub audit_keep_days: Option<u32>,
     /// What time it is.
     pub clock: Clock,
 }
@@ -37,6 +39,7 @@ impl FleetConfig {
             busy_check_in_interval_sec: 10,
             max_known_devices: 1_000_000,
             webhooks_allow_private: false,
+            audit_keep_days: None,
             clock: Clock::System,
         }
     }

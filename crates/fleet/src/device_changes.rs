@@ -141,7 +141,6 @@ pub(crate) async fn set_state(
         .ok_or_else(|| Error::Corrupt(format!("the state of device {}", before.id)))?;
     let action = match (from, to) {
         _ if from == to => return Ok(None),
-        (DeviceState::Pending, DeviceState::Accepted) => "device.accept",
         (DeviceState::Pending | DeviceState::Accepted, DeviceState::Revoked) => "device.revoke",
         (_, DeviceState::Decommissioned) => "device.decommission",
         _ => {
@@ -158,15 +157,13 @@ pub(crate) async fn set_state(
         id: Set(before.id.clone()),
         state: Set(to.as_str().to_owned()),
         token_hash: Set(None),
+        held_key: Set(None),
+        held_at: Set(None),
         updated_at: Set(now.0),
         ..Default::default()
     };
     device::Entity::update(row).exec(tx).await?;
-    let ended = if to == DeviceState::Accepted {
-        None
-    } else {
-        end_attempt(tx, before, now).await?
-    };
+    let ended = end_attempt(tx, before, now).await?;
     let mut after = json!({ "state": to });
     if let (Some(after), false) = (after.as_object_mut(), reason.is_empty()) {
         after.insert("reason".to_owned(), json!(reason));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use otter_protocol::admin::{
     AttemptDetail, AttemptSummary, ChangeKind, DeviceDetail, DeviceFilter, DevicePatch,
-    DeviceSummary, Page,
+    DeviceSummary, HeldKey, Page,
 };
 use otter_protocol::clock_off::notable;
 use otter_protocol::decision::Decision;
@@ -62,6 +62,7 @@ impl Fleet {
         Ok(DeviceDetail {
             clock_off_sec,
             fingerprint: fingerprint_of(&row)?,
+            held_key: held_key_of(&row)?,
             summary: self.summary(row, newest)?,
             metadata: device.metadata,
             conditions: device.conditions,
@@ -91,11 +92,6 @@ impl Fleet {
             tx.rollback().await?;
         }
         self.device_summary(id).await
-    }
-
-    /// Lets a pending device take part: its next enrollment with the same key gets its token.
-    pub async fn accept_device(&self, actor: &Actor, id: &DeviceId) -> Result<DeviceSummary> {
-        self.move_device(actor, id, DeviceState::Accepted, "").await
     }
 
     /// Ends a device's access; its token and key no longer count.
@@ -159,12 +155,12 @@ impl Fleet {
         self.device_summary(id).await
     }
 
-    fn device_changed(&self, id: &DeviceId) {
+    pub(crate) fn device_changed(&self, id: &DeviceId) {
         self.forget_device(id);
         self.changed(ChangeKind::Device, id);
     }
 
-    async fn device_summary(&self, id: &DeviceId) -> Result<DeviceSummary> {
+    pub(crate) async fn device_summary(&self, id: &DeviceId) -> Result<DeviceSummary> {
         let row = device::Entity::find_by_id(id.as_str())
             .one(self.db())
             .await?;
@@ -238,9 +234,24 @@ pub(crate) fn fingerprint_of(row: &device::Model) -> Result<Option<Sha256Digest>
     if row.public_key.is_empty() {
         return Ok(None);
     }
-    let key = hex::decode(&row.public_key)
-        .map_err(|_| Error::Corrupt(format!("the key of device {}", row.id)))?;
-    Ok(Some(Sha256Digest::of(&key)))
+    fingerprint(row, &row.public_key).map(Some)
+}
+
+/// Returns the key that came under a device's name and waits.
+pub(crate) fn held_key_of(row: &device::Model) -> Result<Option<HeldKey>> {
+    let (Some(key), Some(at)) = (&row.held_key, row.held_at) else {
+        return Ok(None);
+    };
+    Ok(Some(HeldKey {
+        fingerprint: fingerprint(row, key)?,
+        at: Timestamp(at),
+    }))
+}
+
+fn fingerprint(row: &device::Model, key: &str) -> Result<Sha256Digest> {
+    let key =
+        hex::decode(key).map_err(|_| Error::Corrupt(format!("a key of device {}", row.id)))?;
+    Ok(Sha256Digest::of(&key))
 }
 
 /// Reads pairs as the database keeps them.

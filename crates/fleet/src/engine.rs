@@ -104,6 +104,7 @@ impl Fleet {
         self.renew_trust().await?;
         self.log_trust_warnings().await?;
         self.delete_expired_sessions().await?;
+        self.look_after_audit().await?;
         Ok(())
     }
 

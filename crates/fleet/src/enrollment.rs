@@ -33,8 +33,8 @@ impl Fleet {
     /// Lets a device in, or notes that it waits for an operator.
     ///
     /// The proof must verify (`unauthenticated`). A device that comes again with its own key gets a new token (the old one
-    /// ends); with another key it is refused (`conflict`) and nothing changes. One that was registered without a key takes
-    /// its first with an enrollment token.
+    /// ends); another key is held until an operator decides, and what the device had counts on. One that was registered
+    /// without a key takes its first with an enrollment token.
     pub async fn enroll(&self, request: &EnrollRequest) -> Result<EnrollReply> {
         let applicant = Applicant::of(request)?;
         // Looked at without a lock first: most who are refused, and all who wait, write nothing.
@@ -60,6 +60,11 @@ impl Fleet {
             Verdict::NoteAsPending => {
                 check_room(&tx).await?;
                 write(&tx, applicant, None, None, now).await?;
+                applicant.pending()
+            }
+            Verdict::HoldKey => {
+                check_room_for_keys(&tx).await?;
+                hold_key(&tx, applicant, now).await?;
                 applicant.pending()
             }
             Verdict::Accept { by_token } => {
@@ -99,25 +104,17 @@ enum Verdict {
     Wait,
     /// It is new and has no token.
     NoteAsPending,
+    /// It is known with another key.
+    HoldKey,
     /// It gets its device token; an enrollment token's quota is used where it needs one.
     Accept { by_token: bool },
 }
 
 impl<'a> Applicant<'a> {
     fn of(request: &'a EnrollRequest) -> Result<Self> {
-        let key = decode::<32>(&request.public_key)
-            .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
-            .ok_or_else(|| {
-                Error::invalid(
-                    "public_key",
-                    "This is no Ed25519 public key in 64 hex digits.",
-                )
-            })?;
+        let key = public_key("public_key", &request.public_key)?;
         let message = enrollment_message(&request.id, request.enrollment_token.as_deref());
-        let is_proven = decode::<64>(&request.proof).is_some_and(|proof| {
-            key.verify_strict(&message, &Signature::from_bytes(&proof))
-                .is_ok()
-        });
+        let is_proven = is_signed(&key, &message, &request.proof);
         if !is_proven {
             let detail = "The proof is no signature of this enrollment by the device's key.";
             return Err(Error::problem(ProblemCode::Unauthenticated, detail));
@@ -154,9 +151,13 @@ impl<'a> Applicant<'a> {
         token: Option<&enrollment_token::Model>,
         now: Timestamp,
     ) -> Result<Verdict> {
-        let state = known.map(|known| self.state_of(known)).transpose()?;
+        let state = known.map(state_of).transpose()?;
         let has_key = known.is_some_and(|known| !known.public_key.is_empty());
+        let is_other = known.is_some_and(|known| has_key && known.public_key != self.public_key);
         match state {
+            Some(state) if is_other && state != DeviceState::Decommissioned => {
+                return self.judge_other_key(known);
+            }
             // Its key is enough; the token it came with at first may be used up by now.
             Some(DeviceState::Accepted) if has_key => {
                 return Ok(Verdict::Accept { by_token: false });
@@ -192,18 +193,41 @@ impl<'a> Applicant<'a> {
         }
     }
 
-    /// Returns a known device's state, where it has this key, or none yet.
-    fn state_of(&self, known: &device::Model) -> Result<DeviceState> {
-        if !known.public_key.is_empty() && known.public_key != self.public_key {
-            let detail = format!(
-                "A device `{}` is enrolled with another key. Give this one another id, or decommission the other.",
-                self.request.id
-            );
-            return Err(Error::problem(ProblemCode::Conflict, detail));
+    /// Nobody could tell whether a device with another key is the one that is known: an operator can, and only the first
+    /// such key waits for him, so that others can't take its place.
+    fn judge_other_key(&self, known: Option<&device::Model>) -> Result<Verdict> {
+        match known.and_then(|known| known.held_key.as_deref()) {
+            None => Ok(Verdict::HoldKey),
+            Some(held) if held == self.public_key => Ok(Verdict::Wait),
+            Some(_) => {
+                let detail = format!(
+                    "A device `{}` is known with another key, and a third one waits for an operator, who has to decide on that first.",
+                    self.request.id
+                );
+                Err(Error::problem(ProblemCode::Conflict, detail))
+            }
         }
-        DeviceState::named(&known.state)
-            .ok_or_else(|| Error::Corrupt(format!("the state of device {}", known.id)))
     }
+}
+
+fn state_of(known: &device::Model) -> Result<DeviceState> {
+    DeviceState::named(&known.state)
+        .ok_or_else(|| Error::Corrupt(format!("the state of device {}", known.id)))
+}
+
+/// Reads an Ed25519 public key.
+pub(crate) fn public_key(field: &str, text: &str) -> Result<VerifyingKey> {
+    decode::<32>(text)
+        .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
+        .ok_or_else(|| Error::invalid(field, "This is no Ed25519 public key in 64 hex digits."))
+}
+
+/// Tells whether a text is a key's signature of a message.
+pub(crate) fn is_signed(key: &VerifyingKey, message: &[u8], signature: &str) -> bool {
+    decode::<64>(signature).is_some_and(|signature| {
+        key.verify_strict(message, &Signature::from_bytes(&signature))
+            .is_ok()
+    })
 }
 
 fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
@@ -246,6 +270,36 @@ async fn check_room(tx: &DatabaseTransaction) -> Result<()> {
     let detail =
         "Too many devices wait to be accepted. Accept or revoke some, or enroll with a token.";
     Err(Error::problem(ProblemCode::Unavailable, detail))
+}
+
+async fn check_room_for_keys(tx: &DatabaseTransaction) -> Result<()> {
+    let held = device::Column::HeldKey.is_not_null();
+    if device::Entity::find().filter(held).count(tx).await? < MOST_PENDING {
+        return Ok(());
+    }
+    let detail = "Too many devices came with another key than theirs. Accept or reject some.";
+    Err(Error::problem(ProblemCode::Unavailable, detail))
+}
+
+/// Notes another key beside a known device's own, with its event.
+async fn hold_key(
+    tx: &DatabaseTransaction,
+    applicant: &Applicant<'_>,
+    now: Timestamp,
+) -> Result<()> {
+    let request = applicant.request;
+    let row = device::ActiveModel {
+        id: Set(request.id.to_string()),
+        held_key: Set(Some(applicant.public_key.clone())),
+        held_at: Set(Some(now.0)),
+        updated_at: Set(now.0),
+        ..Default::default()
+    };
+    device::Entity::update(row).exec(tx).await?;
+    let actor = Actor::Device(request.id.clone());
+    let happening = Happening::new(&actor, "device.hold_key", "device", &request.id)
+        .after(json!({ "held_fingerprint": applicant.fingerprint }));
+    audit::record(tx, now, happening).await
 }
 
 /// Writes the device's row with its event; accepted, where it gets a token.

@@ -18,18 +18,21 @@ use crate::attempts::purpose_of;
 use crate::entity::{attempt, device};
 use crate::error::{Error, Result};
 use crate::fleet::Fleet;
+use crate::pace::Pace;
 
 /// An enrolled device that showed its token.
 #[derive(Debug)]
 pub struct KnownDevice {
     /// As the decision sees it.
     pub device: Device,
-    /// The hash of its token.
+    /// The hash of its token; of its name, where it has none and is known by a certificate.
     pub(crate) token: Sha256Digest,
     /// When it was read from the database, or written to it.
     pub(crate) as_of: Timestamp,
     /// How far its clock was off when that was noted last.
     pub(crate) clock_off_sec: Option<i64>,
+    /// How often it asks: the same for as long as the device stays in memory, whatever else is read anew.
+    pub pace: Arc<Pace>,
 }
 
 /// The devices in memory.
@@ -37,6 +40,7 @@ pub struct KnownDevice {
 pub(crate) struct KnownDevices {
     by_token: Cache<Sha256Digest, Arc<KnownDevice>>,
     tokens: Cache<DeviceId, Sha256Digest>,
+    paces: Cache<DeviceId, Arc<Pace>>,
     /// Counts what was forgotten, so that a read that began before doesn't bring it back.
     forgotten: AtomicU64,
 }
@@ -46,6 +50,7 @@ impl KnownDevices {
         Self {
             by_token: Cache::new(most),
             tokens: Cache::new(most),
+            paces: Cache::new(most),
             forgotten: AtomicU64::new(0),
         }
     }
@@ -57,6 +62,11 @@ impl KnownDevices {
 }
 
 impl Fleet {
+    /// Returns the device that showed a token with this hash, where it is in memory.
+    pub fn device_in_memory(&self, token: &Sha256Digest) -> Option<Arc<KnownDevice>> {
+        self.inner.known.by_token.get(token)
+    }
+
     /// Returns the device that showed a token; `unauthenticated` where it doesn't count (any more).
     pub async fn device_by_token(&self, token: &str) -> Result<Arc<KnownDevice>> {
         // Found by its hash: what a guess learns from timing is a hash's first bits, of no use against 256 random ones.
@@ -75,10 +85,53 @@ impl Fleet {
             let detail = "The device token doesn't count; enroll the device again.";
             return Err(Error::problem(ProblemCode::Unauthenticated, detail));
         };
+        self.take_in(row, hash, as_of, before).await
+    }
+
+    /// Returns the device that a verified certificate names; `unauthenticated` where it takes no part (any more).
+    pub async fn device_by_certificate(&self, id: &DeviceId) -> Result<Arc<KnownDevice>> {
+        let known = &self.inner.known;
+        let token = known.tokens.get(id);
+        if let Some(known) = token.and_then(|token| known.by_token.get(&token)) {
+            return Ok(known);
+        }
+        let before = self.forgotten();
+        let as_of = self.now();
+        let row = device::Entity::find_by_id(id.as_str())
+            .filter(device::Column::State.eq(DeviceState::Accepted.as_str()))
+            .one(self.db())
+            .await?;
+        let Some(row) = row else {
+            let detail = format!(
+                "The certificate names the device `{id}`, which takes no part: enroll it, or register and accept it."
+            );
+            return Err(Error::problem(ProblemCode::Unauthenticated, detail));
+        };
+        // One place in memory for each device, so that it is forgotten whole: its token's, or one that no token has.
+        let place = match &row.token_hash {
+            Some(hash) => hash
+                .parse()
+                .map_err(|_| Error::Corrupt(format!("the token of device {id}")))?,
+            None => Sha256Digest::of(format!("certificate\0{id}").as_bytes()),
+        };
+        self.take_in(row, place, as_of, before).await
+    }
+
+    async fn take_in(
+        &self,
+        row: device::Model,
+        token: Sha256Digest,
+        as_of: Timestamp,
+        before: u64,
+    ) -> Result<Arc<KnownDevice>> {
+        let clock_off_sec = row.clock_off_sec;
+        let device = self.load_device(row).await?;
+        let paces = &self.inner.known.paces;
         let known = Arc::new(KnownDevice {
-            clock_off_sec: row.clock_off_sec,
-            device: self.load_device(row).await?,
-            token: hash,
+            clock_off_sec,
+            pace: paces.get_with(device.id.clone(), Arc::default),
+            device,
+            token,
             as_of,
         });
         self.remember(&known, before);

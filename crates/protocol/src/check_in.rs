@@ -63,6 +63,37 @@ pub enum EnrollReply {
     },
 }
 
+/// A device changes its key and its token: `POST /device/v1/rotate`, with the token that it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RotateRequest {
+    /// The Ed25519 public key from now on, 64 hex digits; the one it has, where only the token is to change.
+    pub public_key: String,
+    /// Its present key's signature of [`rotation_message`], 128 hex digits.
+    pub proof: String,
+    /// The new key's signature of the same, 128 hex digits.
+    pub new_proof: String,
+}
+
+/// Returns the bytes that a device signs with its present and its new key to change to the new one.
+///
+/// The hash of its present token makes a signature good for this one change; without one, known by a certificate, it is left
+/// empty.
+pub fn rotation_message(id: &DeviceId, token: Option<Sha256Digest>, public_key: &str) -> Vec<u8> {
+    let token = token.map(|hash| hash.to_string()).unwrap_or_default();
+    ["otter-rotate", id.as_str(), &token, public_key]
+        .join("\0")
+        .into_bytes()
+}
+
+/// The answer to a rotation: the former key and token count no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RotateReply {
+    /// Goes with every later request as `Authorization: Bearer …`; shown only here.
+    pub device_token: String,
+}
+
 /// A device says how it is and asks what to do: `POST /device/v1/check-in`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

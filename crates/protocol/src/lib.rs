@@ -18,11 +18,13 @@
 //! | [`preview`] | how a rollout will go, by what is counted before |
 //! | [`check_in`] | what a device and the server exchange |
 //! | [`clock_off`] | how far a device's clock is from the server's |
+//! | [`audit_chain`] | what holds the audit log together |
 //! | [`problem`] | errors as RFC 9457 documents |
 //! | [`admin`] | what people and programs ask of the admin API |
 
 pub mod admin;
 pub mod attempt;
+pub mod audit_chain;
 pub mod check_in;
 pub mod clock_off;
 pub mod cohort;

@@ -112,7 +112,8 @@ impl PublicKey {
     }
 
     /// Returns whether `signature`, in hex, is this key's over `message`.
-    pub(crate) fn verifies(&self, message: &[u8], signature: &str) -> bool {
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
         let mut bytes = [0_u8; 64];
         if hex::decode_to_slice(signature, &mut bytes).is_err() {
             return false;

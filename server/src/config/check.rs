@@ -12,11 +12,33 @@ pub fn describe(config: &Config) -> String {
     let lines = [
         ("listen", config.listen.to_string()),
         ("public_url", public_url.to_string()),
+        (
+            "tls",
+            config.tls.as_ref().map_or_else(
+                || "none".to_owned(),
+                |files| files.certificate.display().to_string(),
+            ),
+        ),
+        (
+            "tls_client_ca",
+            config
+                .tls
+                .as_ref()
+                .and_then(|files| files.client_ca.as_ref())
+                .map_or_else(|| "none".to_owned(), |path| path.display().to_string()),
+        ),
         ("database_url", without_password(&fleet.database_url)),
         ("data_dir", config.data_dir.display().to_string()),
         ("artifacts", fleet.artifacts_dir.display().to_string()),
         ("api_key", yes_or_no(config.api_key.is_some()).to_owned()),
         ("trusted_proxies", config.trusted_proxies.to_string()),
+        (
+            "device_header",
+            config
+                .device_header
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), ToString::to_string),
+        ),
         (
             "check_in_interval_sec",
             fleet.check_in_interval_sec.to_string(),
@@ -25,11 +47,30 @@ pub fn describe(config: &Config) -> String {
             "busy_check_in_interval_sec",
             fleet.busy_check_in_interval_sec.to_string(),
         ),
+        (
+            "device_requests_per_min",
+            config.limits.device_requests_per_min.to_string(),
+        ),
+        (
+            "enrollments_per_min",
+            config.limits.enrollments_per_min.to_string(),
+        ),
+        (
+            "unknown_tokens_per_min",
+            config.limits.unknown_tokens_per_min.to_string(),
+        ),
         ("max_artifact_bytes", fleet.max_artifact_bytes.to_string()),
         (
             "webhooks_allow_private",
             fleet.webhooks_allow_private.to_string(),
         ),
+        (
+            "audit_keep_days",
+            fleet
+                .audit_keep_days
+                .map_or_else(|| "all".to_owned(), |days| days.to_string()),
+        ),
+        ("audit_heads", config.audit_heads.to_string()),
         ("log", config.log.clone().unwrap_or_else(|| "info".into())),
     ];
     let lines = lines.map(|(key, value)| format!("{key:<27} {value}\n"));

@@ -2,14 +2,19 @@
 
 mod check;
 mod settings;
+mod transport;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use axum::http::HeaderName;
 use otter_fleet::FleetConfig;
 use url::Url;
 
+use crate::audit_heads::Destinations;
+use crate::limits::LimitsConfig;
 use crate::proxies::TrustedProxies;
+use crate::tls::TlsFiles;
 
 pub use check::describe;
 pub use settings::{Secret, Settings};
@@ -55,12 +60,20 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where people and devices reach it; by default where it listens.
     pub public_url: Option<Url>,
+    /// The files of its own TLS; plain HTTP without.
+    pub tls: Option<TlsFiles>,
+    /// The header in which a trusted proxy names the device whose certificate it verified.
+    pub device_header: Option<HeaderName>,
     /// Where its own files lie.
     pub data_dir: PathBuf,
     /// An admin's key that is to exist.
     pub api_key: Option<Secret>,
     /// Reverse proxies that are believed.
     pub trusted_proxies: TrustedProxies,
+    /// Where signed heads of the audit log go.
+    pub audit_heads: Destinations,
+    /// How often who may ask.
+    pub limits: LimitsConfig,
     /// What is logged, as `tracing` filters are written.
     pub log: Option<String>,
     /// What the fleet needs.
@@ -70,6 +83,9 @@ pub struct Config {
 impl Config {
     /// Completes and checks settings.
     pub fn new(settings: Settings) -> Result<Self, ConfigError> {
+        let listen = settings.listen.unwrap_or(LISTEN);
+        let tls = transport::tls_files(&settings)?;
+        transport::check_plain_http(listen, tls.as_ref(), settings.allow_http == Some(true))?;
         let data_dir = settings.data_dir.unwrap_or_else(|| "data".into());
         let database_url = match settings.database_url {
             Some(url) => checked_database(url.expose().to_owned())?,
@@ -93,13 +109,35 @@ impl Config {
             &mut fleet.webhooks_allow_private,
             settings.webhooks_allow_private,
         );
+        fleet.audit_keep_days = settings.audit_keep_days;
         check_intervals(&fleet)?;
+        let mut limits = LimitsConfig::default();
+        set(
+            &mut limits.device_requests_per_min,
+            settings.device_requests_per_min,
+        );
+        set(
+            &mut limits.enrollments_per_min,
+            settings.enrollments_per_min,
+        );
+        set(
+            &mut limits.unknown_tokens_per_min,
+            settings.unknown_tokens_per_min,
+        );
+        let trusted_proxies = trusted_proxies(settings.trusted_proxies)?;
         Ok(Self {
-            listen: settings.listen.unwrap_or(LISTEN),
+            listen,
+            tls,
+            device_header: transport::device_header(settings.device_header, &trusted_proxies)?,
             public_url: settings.public_url.map(checked_public_url).transpose()?,
             data_dir,
             api_key: settings.api_key.filter(|key| !key.expose().is_empty()),
-            trusted_proxies: trusted_proxies(settings.trusted_proxies)?,
+            trusted_proxies,
+            audit_heads: Destinations {
+                file: settings.audit_heads_file,
+                syslog: settings.audit_heads_syslog,
+            },
+            limits,
             log: settings.log,
             fleet,
         })
@@ -116,6 +154,9 @@ impl Config {
             listening
         };
         let mut url = FALLBACK_URL.clone();
+        if self.tls.is_some() {
+            let _ = url.set_scheme("https");
+        }
         // Both can only fail for addresses without a host, which this one has.
         let _ = url.set_ip_host(host.ip());
         let _ = url.set_port(Some(host.port()));
@@ -200,6 +241,12 @@ fn check_intervals(fleet: &FleetConfig) -> Result<(), ConfigError> {
             let why = format!("give from 1 to 86400 seconds, not {seconds}");
             return Err(ConfigError::Value { key, why });
         }
+    }
+    if fleet.audit_keep_days.is_some_and(|days| days < 30) {
+        return Err(ConfigError::Value {
+            key: "OTTER_AUDIT_KEEP_DAYS",
+            why: "keep events for 30 days at least".to_owned(),
+        });
     }
     if fleet.max_artifact_bytes == 0 {
         let why = "with 0 nothing could ever be uploaded".to_owned();

@@ -54,6 +54,26 @@ pub struct Settings {
     /// Where people and devices reach the server [default: where it listens]
     #[arg(long, env = "OTTER_PUBLIC_URL", global = true, value_name = "URL")]
     pub public_url: Option<Url>,
+    /// The server's certificate and those between it and its root, PEM; read anew when it changes
+    #[arg(long, env = "OTTER_TLS_CERT", global = true, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, env = "OTTER_TLS_KEY", global = true, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Authorities whose certificates devices may show in place of a token, PEM; the common name is the device's id
+    #[arg(long, env = "OTTER_TLS_CLIENT_CA", global = true, value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Allows plain HTTP on an address that others reach, where a reverse proxy does TLS [default: false]
+    #[arg(
+        long,
+        env = "OTTER_ALLOW_HTTP",
+        global = true,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub allow_http: Option<bool>,
     /// The database, sqlite://… or postgres://… [default: otter.db in the data folder]
     #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL", hide_env_values = true, value_parser = secret)]
     pub database_url: Option<Secret>,
@@ -75,6 +95,14 @@ pub struct Settings {
         value_delimiter = ','
     )]
     pub trusted_proxies: Option<Vec<String>>,
+    /// The header in which a trusted proxy names the device whose certificate it verified, such as X-Device-Id [default: none]
+    #[arg(
+        long,
+        env = "OTTER_DEVICE_HEADER",
+        global = true,
+        value_name = "HEADER"
+    )]
+    pub device_header: Option<String>,
     /// Seconds between two check-ins of an idle device [default: 60]
     #[arg(
         long,
@@ -91,6 +119,30 @@ pub struct Settings {
         value_name = "SECONDS"
     )]
     pub busy_check_in_interval_sec: Option<u32>,
+    /// Requests of one device in a minute, 0 for any number [default: 600]
+    #[arg(
+        long,
+        env = "OTTER_DEVICE_REQUESTS_PER_MIN",
+        global = true,
+        value_name = "NUMBER"
+    )]
+    pub device_requests_per_min: Option<u32>,
+    /// Asks to enroll from one address in a minute, 0 for any number [default: 6000]
+    #[arg(
+        long,
+        env = "OTTER_ENROLLMENTS_PER_MIN",
+        global = true,
+        value_name = "NUMBER"
+    )]
+    pub enrollments_per_min: Option<u32>,
+    /// Tokens that are nobody's from one address in a minute, before all that are new from there are looked up slowly; 0 for any number [default: 600]
+    #[arg(
+        long,
+        env = "OTTER_UNKNOWN_TOKENS_PER_MIN",
+        global = true,
+        value_name = "NUMBER"
+    )]
+    pub unknown_tokens_per_min: Option<u32>,
     /// Most bytes of one artifact [default: 8 GiB]
     #[arg(
         long,
@@ -110,6 +162,30 @@ pub struct Settings {
         default_missing_value = "true"
     )]
     pub webhooks_allow_private: Option<bool>,
+    /// Days that events of the audit log are kept, 30 at least [default: all are kept]
+    #[arg(
+        long,
+        env = "OTTER_AUDIT_KEEP_DAYS",
+        global = true,
+        value_name = "DAYS"
+    )]
+    pub audit_keep_days: Option<u32>,
+    /// A file that every signed head of the audit log is added to, best on another machine's disk [default: none]
+    #[arg(
+        long,
+        env = "OTTER_AUDIT_HEADS_FILE",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub audit_heads_file: Option<PathBuf>,
+    /// Where signed heads of the audit log go as syslog messages, a socket's path or host:port over UDP [default: none]
+    #[arg(
+        long,
+        env = "OTTER_AUDIT_HEADS_SYSLOG",
+        global = true,
+        value_name = "ADDRESS"
+    )]
+    pub audit_heads_syslog: Option<String>,
     /// What to log, such as info or otter_server=debug [default: info]
     #[arg(long, env = "OTTER_LOG", global = true, value_name = "FILTER")]
     pub log: Option<String>,
@@ -151,17 +227,30 @@ impl Settings {
         Self {
             listen: self.listen.or(other.listen),
             public_url: self.public_url.or(other.public_url),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            tls_client_ca: self.tls_client_ca.or(other.tls_client_ca),
+            allow_http: self.allow_http.or(other.allow_http),
             database_url: self.database_url.or(other.database_url),
             data_dir: self.data_dir.or(other.data_dir),
             artifacts: self.artifacts.or(other.artifacts),
             api_key: self.api_key.or(other.api_key),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
+            device_header: self.device_header.or(other.device_header),
             check_in_interval_sec: self.check_in_interval_sec.or(other.check_in_interval_sec),
             busy_check_in_interval_sec: self
                 .busy_check_in_interval_sec
                 .or(other.busy_check_in_interval_sec),
+            device_requests_per_min: self
+                .device_requests_per_min
+                .or(other.device_requests_per_min),
+            enrollments_per_min: self.enrollments_per_min.or(other.enrollments_per_min),
+            unknown_tokens_per_min: self.unknown_tokens_per_min.or(other.unknown_tokens_per_min),
             max_artifact_bytes: self.max_artifact_bytes.or(other.max_artifact_bytes),
             webhooks_allow_private: self.webhooks_allow_private.or(other.webhooks_allow_private),
+            audit_keep_days: self.audit_keep_days.or(other.audit_keep_days),
+            audit_heads_file: self.audit_heads_file.or(other.audit_heads_file),
+            audit_heads_syslog: self.audit_heads_syslog.or(other.audit_heads_syslog),
             log: self.log.or(other.log),
         }
     }

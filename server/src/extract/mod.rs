@@ -9,7 +9,7 @@ mod query;
 mod raw;
 mod role;
 
-pub(crate) use device::Device;
+pub(crate) use device::{Device, client};
 pub(crate) use json::{Json, field as field_of, from_fields, parse as parse_json};
 pub(crate) use optional::Optional;
 pub(crate) use path::Path;

@@ -3,3 +3,4 @@
 mod commands;
 mod drain;
 mod program;
+mod secrets;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod device;
+mod events;
 mod health;
 mod openapi;
 mod pages;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::common::{Answer, Caller, TestApp, TestDatabase};
 
-const CALLS: [(&str, &str, Role); 67] = [
+const CALLS: [(&str, &str, Role); 72] = [
     ("get", "/api/v1/me", Viewer),
     ("get", "/api/v1/overview", Viewer),
     ("get", "/api/v1/devices", Viewer),
@@ -17,6 +17,10 @@ const CALLS: [(&str, &str, Role); 67] = [
     ("get", "/api/v1/devices/{id}", Viewer),
     ("patch", "/api/v1/devices/{id}", Operator),
     ("post", "/api/v1/devices/{id}/accept", Operator),
+    ("post", "/api/v1/devices/{id}/reject", Operator),
+    ("get", "/api/v1/devices/waiting-keys", Viewer),
+    ("post", "/api/v1/devices/accept", Operator),
+    ("post", "/api/v1/devices/reject", Operator),
     ("post", "/api/v1/devices/{id}/revoke", Admin),
     ("post", "/api/v1/devices/{id}/decommission", Admin),
     ("get", "/api/v1/attempts/{id}/log", Viewer),
@@ -52,6 +56,7 @@ const CALLS: [(&str, &str, Role); 67] = [
     ("put", "/api/v1/rollouts/{id}", Operator),
     ("get", "/api/v1/audit", Viewer),
     ("post", "/api/v1/audit/verify", Viewer),
+    ("get", "/api/v1/audit/export", Viewer),
     ("get", "/api/v1/enrollment-tokens", Admin),
     ("post", "/api/v1/enrollment-tokens", Admin),
     ("delete", "/api/v1/enrollment-tokens/{id}", Admin),

@@ -32,7 +32,7 @@ pub use in_use::{LinkInUse, LinkStatus, status};
 /// Makes the transport that a configuration asks for.
 pub fn configured(config: &Config, disk: &Arc<dyn Disk>) -> Result<Arc<dyn Transport>, NetError> {
     if config.link.is_empty() {
-        return Ok(Arc::new(HttpTransport::new(&Wire::of(config))?));
+        return Ok(Arc::new(HttpTransport::new(&Wire::of(config))));
     }
     let links = config.link.iter().map(|link| {
         let common = Wire::of(config);
@@ -42,7 +42,7 @@ pub fn configured(config: &Config, disk: &Arc<dyn Disk>) -> Result<Arc<dyn Trans
             source: link.source,
             ..common
         };
-        let transport: Box<dyn Transport> = Box::new(HttpTransport::new(&wire)?);
+        let transport: Box<dyn Transport> = Box::new(HttpTransport::new(&wire));
         Ok((link.clone(), transport))
     });
     let links = links.collect::<Result<Vec<_>, NetError>>()?;

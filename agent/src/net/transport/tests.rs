@@ -55,7 +55,7 @@ async fn connecting_takes_no_longer_than_it_may() {
     while let Ok(stream) = time::timeout(SHORT, TcpStream::connect(address)).await {
         queue.push(stream.unwrap());
     }
-    let transport = HttpTransport::new(&wire(SHORT, LONG)).unwrap();
+    let transport = HttpTransport::new(&wire(SHORT, LONG));
     let begun = Instant::now();
     let error = transport.send(get(address)).await.unwrap_err();
     assert!(matches!(error, NetError::Unconnected(_)), "{error:?}");
@@ -74,7 +74,7 @@ async fn what_cannot_be_bound_is_not_connected() {
         ..wire(LONG, LONG)
     };
     for wire in [elsewhere, nowhere] {
-        let transport = HttpTransport::new(&wire).unwrap();
+        let transport = HttpTransport::new(&wire);
         let error = transport.send(get(address)).await.unwrap_err();
         assert!(matches!(error, NetError::Unconnected(_)), "{error:?}");
     }
@@ -82,7 +82,7 @@ async fn what_cannot_be_bound_is_not_connected() {
 
 #[tokio::test]
 async fn silence_ends_a_head_and_a_body() {
-    let transport = HttpTransport::new(&wire(SHORT, SHORT)).unwrap();
+    let transport = HttpTransport::new(&wire(SHORT, SHORT));
     let error = transport.send(get(server(b"").await)).await.unwrap_err();
     assert!(matches!(error, NetError::Silent(_)), "{error:?}");
 
@@ -97,7 +97,7 @@ async fn silence_ends_a_head_and_a_body() {
 #[tokio::test]
 async fn a_reader_that_takes_its_time_is_not_silence() {
     let address = server(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\notter").await;
-    let transport = HttpTransport::new(&wire(SHORT, SHORT)).unwrap();
+    let transport = HttpTransport::new(&wire(SHORT, SHORT));
     let mut answer = transport.send(get(address)).await.unwrap();
     answer.body.next().await.unwrap().unwrap();
     time::sleep(3 * SHORT).await;
@@ -109,7 +109,7 @@ async fn redirects_are_left_to_who_asked() {
     let address =
         server(b"HTTP/1.1 302 Found\r\nlocation: http://192.0.2.1/\r\ncontent-length: 0\r\n\r\n")
             .await;
-    let transport = HttpTransport::new(&wire(LONG, LONG)).unwrap();
+    let transport = HttpTransport::new(&wire(LONG, LONG));
     let answer = transport.send(get(address)).await.unwrap();
     assert_eq!(answer.status, StatusCode::FOUND);
 }

@@ -36,6 +36,9 @@ pub(crate) struct Model {
     pub(crate) last_seen_at: Option<i64>,
     pub(crate) failures_in_row: i32,
     pub(crate) clock_off_sec: Option<i64>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub(crate) held_key: Option<String>,
+    pub(crate) held_at: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -10,6 +10,9 @@ pub(crate) struct Model {
     pub(crate) sequence: i64,
     #[sea_orm(column_type = "Text")]
     pub(crate) hash: String,
+    pub(crate) base_sequence: i64,
+    #[sea_orm(column_type = "Text")]
+    pub(crate) base_hash: String,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

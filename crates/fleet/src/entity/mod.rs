@@ -9,6 +9,7 @@ pub(crate) mod device;
 pub(crate) mod enrollment_token;
 pub(crate) mod event;
 pub(crate) mod event_head;
+pub(crate) mod event_signature;
 pub(crate) mod gate_evaluation;
 pub(crate) mod group;
 pub(crate) mod lease;

@@ -37,6 +37,7 @@ impl Fleet {
             detail: None,
             rollout: None,
             attempt: None,
+            audit_head: None,
         };
         let body =
             serde_json::to_string(&notice).map_err(|error| Error::Corrupt(error.to_string()))?;

@@ -3,7 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use otter_protocol::admin::{AttemptSummary, DeliveryState, NoticeRollout, WebhookNotice};
+use otter_protocol::admin::{
+    AUDIT_HEAD, AttemptSummary, DeliveryState, NoticeRollout, WebhookNotice,
+};
+use otter_protocol::audit_chain::SignedHead;
 use otter_protocol::rollout::Rollout;
 use otter_protocol::{AttemptId, AttemptState, RolloutId, Timestamp};
 use sea_orm::{
@@ -37,6 +40,7 @@ pub(crate) struct Notice {
     rollout: RolloutId,
     attempt: Option<AttemptId>,
     detail: Option<String>,
+    audit_head: Option<SignedHead>,
 }
 
 impl Notice {
@@ -60,6 +64,19 @@ impl Notice {
             rollout: id,
             attempt: None,
             detail: None,
+            audit_head: None,
+        }
+    }
+
+    /// Says where the audit log ends, signed.
+    pub(crate) fn audit_head(head: SignedHead) -> Self {
+        Self {
+            event: AUDIT_HEAD.to_owned(),
+            // None has this number.
+            rollout: RolloutId(0),
+            attempt: None,
+            detail: None,
+            audit_head: Some(head),
         }
     }
 
@@ -79,6 +96,7 @@ impl Notice {
             rollout: RolloutId(row.rollout_id),
             attempt: Some(AttemptId(row.id)),
             detail: None,
+            audit_head: None,
         }
     }
 
@@ -242,6 +260,7 @@ impl Told {
             attempt: notice
                 .attempt
                 .and_then(|id| self.attempts.get(&id).cloned()),
+            audit_head: notice.audit_head.clone(),
         };
         serde_json::to_string(&body).map_err(|error| Error::Corrupt(error.to_string()))
     }

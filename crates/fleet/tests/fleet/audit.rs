@@ -150,3 +150,107 @@ each_database!(events_are_found_by_what_they_say, |database| {
         "cursor",
     );
 });
+
+each_database!(a_signed_head_shows_that_the_end_was_cut_off, |database| {
+    let world = busy_world(database).await;
+    let signed = world.fleet.sign_audit_head().await.unwrap().unwrap();
+    assert_eq!(world.fleet.sign_audit_head().await.unwrap(), None);
+    world.pass_sec(25 * 3600);
+    assert_eq!(
+        world.fleet.sign_audit_head().await.unwrap(),
+        None,
+        "nothing was written since"
+    );
+    enroll(&world.fleet, "gw-9").await;
+    let next = world.fleet.sign_audit_head().await.unwrap().unwrap();
+    assert_eq!(next.public_key, signed.public_key);
+    assert_eq!(
+        world.fleet.audit_heads(0, 10).await.unwrap(),
+        [signed.clone(), next.clone()]
+    );
+    assert_eq!(check(&world).await.signed_heads, 2);
+
+    // Whoever can write may cut the end off and set the head back; not where heads were kept.
+    let cut = signed.link.sequence;
+    let connection = world.database().await;
+    let cuts = [
+        format!("DELETE FROM events WHERE sequence > {cut}"),
+        format!(
+            "UPDATE event_head SET sequence = {cut}, hash = '{}'",
+            signed.link.hash
+        ),
+    ];
+    for sql in cuts {
+        connection.execute_unprepared(&sql).await.unwrap();
+    }
+    assert_eq!(check(&world).await.broken_at, Some(cut + 1));
+    connection
+        .execute_unprepared(&format!(
+            "DELETE FROM event_signatures WHERE sequence > {cut}"
+        ))
+        .await
+        .unwrap();
+    let all_cut = check(&world).await;
+    assert_eq!(
+        all_cut.broken_at, None,
+        "from within, nothing shows any more"
+    );
+    assert_ne!(all_cut.head, Some(next.link.hash));
+    let export = world.fleet.export_audit(0).await.unwrap();
+    let last = export.events.last().unwrap().link;
+    assert!(last.sequence < next.link.sequence, "the kept head tells");
+});
+
+each_database!(a_head_that_the_server_did_not_sign_shows, |database| {
+    let world = busy_world(database).await;
+    world.fleet.sign_audit_head().await.unwrap().unwrap();
+    let connection = world.database().await;
+    connection
+        .execute_unprepared("UPDATE event_signatures SET signed_at = signed_at + 1")
+        .await
+        .unwrap();
+    assert!(check(&world).await.broken_at.is_some());
+});
+
+each_database!(
+    what_is_let_go_of_leaves_a_chain_that_can_be_checked,
+    |database| {
+        let world = &World::with(database, |setup| setup.audit_keep_days = Some(30)).await;
+        let fleet = &world.fleet;
+        enroll(fleet, "gw-1").await;
+        let border = fleet.sign_audit_head().await.unwrap().unwrap();
+        let old = fleet.export_audit(0).await.unwrap();
+        world.pass_sec(20 * 24 * 3600);
+        enroll(fleet, "gw-2").await;
+        fleet.retain_audit().await.unwrap();
+        assert_eq!(check(world).await.begins_after, 0, "all is young enough");
+        world.pass_sec(11 * 24 * 3600);
+        fleet.sign_audit_head().await.unwrap().unwrap();
+        fleet.retain_audit().await.unwrap();
+        let kept = check(world).await;
+        assert_eq!(
+            (kept.broken_at, kept.begins_after),
+            (None, border.link.sequence)
+        );
+        let export = fleet.export_audit(0).await.unwrap();
+        assert_eq!(export.base, border.link);
+        assert_eq!(export.base, old.events.last().unwrap().link);
+        assert!(export.events[0].continues(export.base));
+        assert_eq!(world.events("audit.retain").await.len(), 1);
+
+        // Whoever takes more off the beginning has to say so in the chain.
+        let first = export.events[0].link;
+        let connection = world.database().await;
+        let cuts = [
+            format!("DELETE FROM events WHERE sequence = {}", first.sequence),
+            format!(
+                "UPDATE event_head SET base_sequence = {}, base_hash = '{}'",
+                first.sequence, first.hash
+            ),
+        ];
+        for sql in cuts {
+            connection.execute_unprepared(&sql).await.unwrap();
+        }
+        assert_eq!(check(world).await.broken_at, Some(first.sequence + 1));
+    }
+);

@@ -212,7 +212,7 @@ each_database!(who_is_decommissioned_never_comes_back, |database| {
         "decommissioned",
     );
     refuses(
-        fleet.accept_device(&ann(), &gw).await,
+        fleet.accept_device(&ann(), &gw, &Default::default()).await,
         ProblemCode::Conflict,
         "decommissioned",
     );

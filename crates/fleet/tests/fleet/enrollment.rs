@@ -1,7 +1,7 @@
 //! How devices come in, and who doesn't.
 
 use otter_fleet::Fleet;
-use otter_protocol::admin::{DeviceFilter, NewEnrollmentToken};
+use otter_protocol::admin::{DeviceFilter, KeyDecision, NewEnrollmentToken};
 use otter_protocol::check_in::EnrollReply;
 use otter_protocol::device::DeviceState;
 use otter_protocol::{GroupName, ProblemCode, Sha256Digest};
@@ -188,22 +188,6 @@ each_database!(a_proof_must_be_the_keys_own_over_this_request, |database| {
     fleet.enroll(&good).await.unwrap();
 });
 
-each_database!(another_key_for_a_known_device_changes_nothing, |database| {
-    let world = &World::new(database).await;
-    let fleet = &world.fleet;
-    let device_token = enroll(fleet, "gw-1").await;
-    let secret = token(fleet, open_token()).await;
-    let before = world.actions().await;
-    refuses(
-        fleet.enroll(&enrollment("gw-1", 2, Some(&secret))).await,
-        ProblemCode::Conflict,
-        "another key",
-    );
-    assert_eq!(world.actions().await, before);
-    assert_eq!(fleet.enrollment_tokens().await.unwrap()[0].used, 0);
-    fleet.device_by_token(&device_token).await.unwrap();
-});
-
 each_database!(its_own_key_gets_a_device_a_new_token, |database| {
     let world = &World::new(database).await;
     let fleet = &world.fleet;
@@ -240,13 +224,11 @@ each_database!(without_a_token_a_device_waits_for_an_operator, |database| {
         Some(Sha256Digest::of(&key))
     );
 
-    let accepted_by_ann = fleet.accept_device(&ann(), &id("gw-1")).await.unwrap();
+    let accepted_by_ann = fleet
+        .accept_device(&ann(), &id("gw-1"), &KeyDecision::default())
+        .await
+        .unwrap();
     assert_eq!(accepted_by_ann.state, DeviceState::Accepted);
-    refuses(
-        fleet.enroll(&enrollment("gw-1", 2, None)).await,
-        ProblemCode::Conflict,
-        "another key",
-    );
     let device_token = accepted(fleet.enroll(&request).await.unwrap());
     fleet.device_by_token(&device_token).await.unwrap();
     assert_eq!(
@@ -278,7 +260,9 @@ each_database!(a_revoked_device_stays_out, |database| {
         );
     }
     refuses(
-        fleet.accept_device(&ann(), &id("gw-1")).await,
+        fleet
+            .accept_device(&ann(), &id("gw-1"), &KeyDecision::default())
+            .await,
         ProblemCode::Conflict,
         "revoked",
     );

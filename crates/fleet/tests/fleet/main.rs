@@ -16,6 +16,7 @@ mod devices;
 mod enrollment;
 mod import;
 mod log_ins;
+mod keys;
 mod people;
 mod releases;
 mod roots;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit_chain::{ExportedEvent, Link, SignedHead};
 use crate::digest::Sha256Digest;
 use crate::time::Timestamp;
 
@@ -57,8 +58,38 @@ pub struct ChainCheck {
     pub events: u64,
     /// The last event's hash; absent in an empty log.
     pub head: Option<Sha256Digest>,
+    /// The event after which the log begins; 0 where nothing was let go of.
+    #[serde(default)]
+    pub begins_after: i64,
+    /// Signed heads that were found to fit.
+    #[serde(default)]
+    pub signed_heads: u64,
     /// The first event that doesn't fit.
     pub broken_at: Option<i64>,
+}
+
+/// Which part of the log to export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
+#[serde(default)]
+pub struct ExportFilter {
+    /// The event behind which the part begins: the last one of the part before.
+    pub after: i64,
+}
+
+/// A part of the log, with the very texts that its hashes are made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditExport {
+    /// The event after which the log begins.
+    pub base: Link,
+    /// Events in order, at most 1000.
+    pub events: Vec<ExportedEvent>,
+    /// In the last part, the signed heads.
+    pub heads: Vec<SignedHead>,
+    /// Nothing comes behind this part.
+    pub is_last: bool,
 }
 
 /// A kind of thing that changed.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::device_key::HeldKey;
 use crate::attempt::{AttemptPurpose, AttemptState};
 use crate::check_in::AttemptStep;
 use crate::decision::Decision;
@@ -88,6 +89,9 @@ pub struct DeviceDetail {
     /// SHA-256 of its public key; absent where it was registered without one and hasn't enrolled yet.
     #[serde(default)]
     pub fingerprint: Option<Sha256Digest>,
+    /// Another key that came under its name and waits for an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_key: Option<HeldKey>,
     /// Its attempts, the newest first, at most 50.
     pub attempts: Vec<AttemptDetail>,
     /// Why it updates or doesn't: every rule of every live rollout for its model.

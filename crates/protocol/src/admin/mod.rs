@@ -2,6 +2,7 @@
 
 mod audit;
 mod device;
+mod device_key;
 mod import;
 mod people;
 mod preview;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use audit::*;
 pub use device::*;
+pub use device_key::*;
 pub use import::*;
 pub use people::*;
 pub use preview::*;

@@ -6,11 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::AttemptSummary;
 use crate::attempt::AttemptState;
+use crate::audit_chain::SignedHead;
 use crate::id::ReleaseId;
 use crate::id::RolloutId;
 use crate::rollout::RolloutState;
 use crate::time::Timestamp;
 use crate::version::Version;
+
+/// Tells where the audit log ends, once a day.
+pub const AUDIT_HEAD: &str = "audit.head";
 
 /// Says that a webhook is reached.
 pub const PING: &str = "ping";
@@ -34,7 +38,8 @@ const ROLLOUT_EVENTS: [&str; 12] = [
 /// What happens to an attempt beside coming into a state: what a device says of its health after it succeeded.
 const ATTEMPT_EVENTS: [&str; 2] = ["unhealthy", "healthy"];
 
-/// Returns the names of everything that webhooks can be told: `rollout.` or `attempt.` and a state or a happening.
+/// Returns the names of everything that webhooks can be told: `rollout.` or `attempt.` and a state or a happening, and
+/// `audit.head`.
 pub fn notice_events() -> Vec<String> {
     let rollouts = ROLLOUT_EVENTS.into_iter();
     let rollouts = rollouts.chain(RolloutState::ALL.into_iter().map(RolloutState::as_str));
@@ -45,6 +50,7 @@ pub fn notice_events() -> Vec<String> {
         .filter(|event| *event != RolloutState::Draft.as_str())
         .map(|event| format!("rollout.{event}"))
         .chain(attempts.map(|event| format!("attempt.{event}")))
+        .chain([AUDIT_HEAD.to_owned()])
         .collect()
 }
 
@@ -248,6 +254,9 @@ pub struct WebhookNotice {
     /// The attempt, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<AttemptSummary>,
+    /// The audit log's end, in an `audit.head`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_head: Option<SignedHead>,
 }
 
 /// A rollout, as a notice tells it.

@@ -2,7 +2,7 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
-use otter_protocol::admin::{AuditEvent, AuditFilter, ChainCheck, Page};
+use otter_protocol::admin::{AuditEvent, AuditExport, AuditFilter, ChainCheck, ExportFilter, Page};
 
 use crate::extract::{Query, Viewer};
 use crate::failure::Result;
@@ -18,6 +18,18 @@ pub(crate) async fn list(
     Query(filter): Query<AuditFilter>,
 ) -> Result<Answer<Page<AuditEvent>>> {
     Ok(Answer(server.fleet().audit_events(&filter).await?))
+}
+
+/// Returns a part of the log as it is to be kept elsewhere, with the very texts that its hashes are made of.
+#[utoipa::path(get, path = "/api/v1/audit/export", tag = "Audit", operation_id = "export_audit",
+    params(ExportFilter),
+    responses((status = 200, description = "At most 1000 events", body = AuditExport)))]
+pub(crate) async fn export(
+    _: Viewer,
+    State(server): State<Server>,
+    Query(filter): Query<ExportFilter>,
+) -> Result<Answer<AuditExport>> {
+    Ok(Answer(server.fleet().export_audit(filter.after).await?))
 }
 
 /// Checks that each event holds the hash of the one before it, and that none is missing.

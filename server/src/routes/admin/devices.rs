@@ -53,20 +53,6 @@ pub(crate) async fn patch(
     Ok(Answer(device))
 }
 
-/// Lets a pending device take part.
-#[utoipa::path(post, path = "/api/v1/devices/{id}/accept", tag = "Devices", operation_id = "accept_device",
-    params(("id" = DeviceId, Path, description = "The device")),
-    responses((status = 200, description = "The device as it is now", body = DeviceSummary)))]
-pub(crate) async fn accept(
-    caller: Operator,
-    State(server): State<Server>,
-    Path(id): Path<DeviceId>,
-) -> Result<Answer<DeviceSummary>> {
-    Ok(Answer(
-        server.fleet().accept_device(&caller.actor, &id).await?,
-    ))
-}
-
 /// Ends a device's access; its token and key no longer count.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/revoke", tag = "Devices", operation_id = "revoke_device",
     params(("id" = DeviceId, Path, description = "The device")),

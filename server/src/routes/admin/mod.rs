@@ -5,6 +5,7 @@ pub(crate) mod artifacts;
 pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod comparison;
+pub(crate) mod device_keys;
 pub(crate) mod devices;
 pub(crate) mod enrollment_tokens;
 pub(crate) mod groups;

@@ -2,11 +2,11 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Extensions, StatusCode};
 use otter_protocol::check_in::{EnrollReply, EnrollRequest};
 
 use super::BODY_LIMIT;
-use crate::extract::Json;
+use crate::extract::{Json, client};
 use crate::failure::Result;
 use crate::server::Server;
 
@@ -19,8 +19,11 @@ use crate::server::Server;
     ))]
 pub(crate) async fn enroll(
     State(server): State<Server>,
+    extensions: Extensions,
     Json(request): Json<EnrollRequest, BODY_LIMIT>,
 ) -> Result<(StatusCode, Answer<EnrollReply>)> {
+    let client = client(&extensions);
+    server.limits().count_enrollment(client, &request.id)?;
     let reply = server.fleet().enroll(&request).await?;
     let status = match reply {
         EnrollReply::Accepted { .. } => StatusCode::CREATED,

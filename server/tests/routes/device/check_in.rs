@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use otter_protocol::ProblemCode;
 use otter_protocol::check_in::Instruction;
+use otter_server::limits::LimitsConfig;
 use otter_server::server::Server;
 use otter_server::{router, site};
 use serde_json::json;
@@ -87,6 +88,7 @@ async fn serve_without_engine(app: &TestApp) -> (String, otter_fleet::Fleet) {
         fleet.clone(),
         url.parse().unwrap(),
         site::leptos_options(address),
+        LimitsConfig::default(),
         CancellationToken::new(),
     );
     let serving = axum::serve(listener, router::router(server));

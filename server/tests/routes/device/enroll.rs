@@ -1,5 +1,5 @@
 use otter_protocol::ProblemCode;
-use otter_protocol::admin::DeviceSummary;
+use otter_protocol::admin::{DeviceSummary, KeysDecided, WaitingKey};
 use otter_protocol::check_in::EnrollReply;
 use otter_protocol::device::DeviceState;
 use otter_trust::SecretKey;
@@ -36,14 +36,25 @@ on_each_database! {
 }
 
 on_each_database! {
-    async fn another_key_for_a_known_device_is_refused(app: TestApp) {
+    async fn another_key_for_a_known_device_waits_and_can_be_accepted(app: TestApp) {
         let device = TestDevice::enroll(&app, "d").await;
         let other = SecretKey::generate().unwrap();
-        let events = app.events().await;
         let token = app.enrollment_token.clone();
-        enroll(&app, "d", &other, Some(&token)).await.problem(ProblemCode::Conflict);
+        for _ in 0..2 {
+            enroll(&app, "d", &other, Some(&token)).await.expect_status(202);
+        }
         device.check_in().await;
-        assert_eq!(app.events().await, events);
+        let waiting: Vec<WaitingKey> = app.viewer().get("/api/v1/devices/waiting-keys").await.expect(200);
+        assert_eq!(waiting.len(), 1);
+        let decisions = json!({"devices": [
+            {"id": "d", "fingerprint": waiting[0].fingerprint},
+            {"id": "e", "fingerprint": waiting[0].fingerprint},
+        ]});
+        app.viewer().post("/api/v1/devices/accept", &decisions).await.problem(ProblemCode::Forbidden);
+        let done: KeysDecided = app.operator().post("/api/v1/devices/accept", &decisions).await.expect(200);
+        assert_eq!((done.decided.len(), done.failed.len()), (1, 1));
+        device.try_check_in(json!({})).await.problem(ProblemCode::Unauthenticated);
+        enroll(&app, "d", &other, None).await.expect_status(201);
     }
 }
 

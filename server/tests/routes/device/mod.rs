@@ -1,6 +1,9 @@
 mod artifacts;
 mod attempts;
+mod certificate;
 mod check_in;
 mod enroll;
+mod limits;
+mod rotate;
 mod trust;
 mod update;
