@@ -82,7 +82,7 @@ impl Limits {
     /// Begins with nobody near any limit.
     pub fn new(config: LimitsConfig) -> Self {
         Self {
-            ticks: Ticks::default(),
+            ticks: Ticks,
             device: Rate::per_min(config.device_requests_per_min),
             enrollments: Rate::per_min(config.enrollments_per_min),
             enrollments_of_one: Rate::per_min(config.enrollments_per_min.min(ENROLLMENTS_OF_ONE)),
