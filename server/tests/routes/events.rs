@@ -10,7 +10,8 @@ use otter_trust::SecretKey;
 use serde_json::{Value, json};
 
 use crate::common::{
-    Answer, Manner, Publisher, Receiver, TestApp, TestDatabase, enroll_request, new_release,
+    Answer, Manner, Publisher, Receiver, TestApp, TestDatabase, TestDevice, enroll_request,
+    new_release,
 };
 
 /// Calls of the admin API that only compute.
@@ -89,9 +90,14 @@ impl Walk {
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
         let admin = self.app.admin();
         let request = admin.request(method, &path.join("/"));
-        let request = request
-            .header("content-type", "application/json")
-            .body(body);
+        // Bytes have no type of their own.
+        let is_json = body.first().is_some_and(|first| b"{[".contains(first));
+        let kind = if is_json {
+            "application/json"
+        } else {
+            "application/octet-stream"
+        };
+        let request = request.header("content-type", kind).body(body);
         let answer = Answer::of(request.send().await.unwrap()).await;
         assert!(answer.status.is_success(), "{call}: {}", answer.text());
         self.expect_event(call, action, since).await;
@@ -129,6 +135,13 @@ impl Walk {
         }
     }
 
+    /// Devices that no rollout is done without, so that none ends by itself.
+    async fn fleet_to_wait_for(&self) {
+        for number in 0..10 {
+            TestDevice::enroll(&self.app, &format!("gw-{number}")).await;
+        }
+    }
+
     async fn published(&self, version: &str, publisher: &mut Publisher) -> ReleaseId {
         publisher
             .publish(&self.app, version, version.as_bytes())
@@ -149,7 +162,7 @@ impl Walk {
 
 fn spec(release: ReleaseId) -> Value {
     let phase = |share: u32| json!({"name": format!("{share} %"), "scope": {"kind": "share", "share": share}, "gate": {"min_finished": 1}});
-    json!({"name": "r", "release": release, "phases": [phase(10), phase(100)]})
+    json!({"name": "r", "release": release, "phases": [phase(50), phase(100)]})
 }
 
 fn id_of(answer: &Answer) -> String {
@@ -300,7 +313,8 @@ async fn releases(walk: &mut Walk) -> Publisher {
 }
 
 async fn rollouts(walk: &mut Walk, publisher: &mut Publisher) {
-    let none = json!({});
+    walk.fleet_to_wait_for().await;
+    let none = json!({"reason": "walking by"});
     let release = walk.published("2.0.0", publisher).await;
     let made = walk
         .call(
@@ -315,7 +329,7 @@ async fn rollouts(walk: &mut Walk, publisher: &mut Publisher) {
         let path = format!("post /api/v1/rollouts/{{id}}/{verb}");
         walk.call(&path, &[&own], &none, "rollout.").await;
     }
-    let draft = walk.rollout(release, &none, "?draft=true").await;
+    let draft = walk.rollout(release, &json!({}), "?draft=true").await;
     let path = "put /api/v1/rollouts/{id}";
     let mut changed = spec(release);
     changed["name"] = json!("changed");
@@ -412,6 +426,7 @@ async fn every_change_from_a_page_leaves_its_event() {
     walk.form("revoke-token", &[("id", &token)], "enrollment_token.revoke")
         .await;
 
+    walk.fleet_to_wait_for().await;
     let mut publisher = Publisher::new(&walk.app).await;
     let release = walk.published("2.0.0", &mut publisher).await;
     let uploaded = Sha256Digest::of(b"2.0.0").to_string();
@@ -427,7 +442,7 @@ async fn every_change_from_a_page_leaves_its_event() {
         ("form[name]", "to 2.0.0"),
         ("form[release]", number.as_str()),
         ("form[audience]", "all"),
-        ("form[phases][0][share]", "10"),
+        ("form[phases][0][share]", "50"),
         ("form[phases][1][share]", "100"),
     ];
     walk.form("create-rollout", &fields, "rollout.create").await;
