@@ -35,7 +35,7 @@ pub(crate) enum Distrust {
 
 impl Agent {
     /// Makes sure that there is a root to begin with: pinned, kept, or else the first that the server gives.
-    pub(crate) async fn pin_root(&self) -> anyhow::Result<()> {
+    pub(crate) async fn pin_root(&self) -> Result<(), Distrust> {
         if let Err(TrustError::NoRoot) = self.open_verifier() {
             self.trust_first_root().await?;
         }
@@ -67,9 +67,10 @@ impl Agent {
         bytes.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    async fn trust_first_root(&self) -> anyhow::Result<()> {
+    async fn trust_first_root(&self) -> Result<(), Distrust> {
         let name = Role::Root.file_name(1);
-        let Some(root) = self.client.trust_file(&name, LARGEST_ROOT).await? else {
+        let fetched = self.client.trust_file(&name, LARGEST_ROOT).await;
+        let Some(root) = fetched.map_err(|error| later(error.into()))? else {
             tracing::info!(
                 "the server has no root metadata yet; it is asked again before the first update"
             );
@@ -79,14 +80,17 @@ impl Agent {
         if let Some(expected) = self.config.root_fingerprint
             && expected != fingerprint
         {
-            anyhow::bail!(
-                "the server's first root has the fingerprint {fingerprint}, but `root_fingerprint` says {expected}. \
+            return Err(Distrust::Refused(format!(
+                "wrong root: the server's first root has the fingerprint {fingerprint}, but `root_fingerprint` says {expected}. \
                  Nothing was trusted: the device speaks with another server than its owner meant, or the server was stolen"
-            );
+            )));
         }
         let store = DiskStore::open(self.disk.clone(), &self.config.state_dir)
-            .context("the trust store can't be made")?;
-        Verifier::open(store, Some(&root)).context("the server's root metadata can't be used")?;
+            .context("the trust store can't be made")
+            .map_err(later)?;
+        Verifier::open(store, Some(&root))
+            .context("the server's root metadata can't be used")
+            .map_err(later)?;
         match self.config.root_fingerprint {
             Some(_) => {
                 tracing::info!("the root with the fingerprint {fingerprint} is trusted from now on")
@@ -101,7 +105,7 @@ impl Agent {
 
     /// Follows the server's metadata and returns what publishers signed under an offer's name.
     pub(crate) async fn judge(&self, offer: &Offer) -> Result<SignedArtifact, Distrust> {
-        self.pin_root().await.map_err(later)?;
+        self.pin_root().await?;
         let mut verifier = self
             .open_verifier()
             .map_err(|error| distrust(error, None))?;

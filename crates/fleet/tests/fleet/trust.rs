@@ -243,6 +243,7 @@ each_database!(what_is_published_cannot_be_lost_or_altered, |database| {
     );
     let mut altered = signed.clone();
     altered.facts.notes = "History, rewritten".to_owned();
+    publisher.targets = published_as(&TargetsDocument::new(), published.version());
     publisher.targets.add(&altered).unwrap();
     refuses(
         publisher.send(fleet).await,
