@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use otter_protocol::Sha256Digest;
 use otter_trust::{Document, Role, Root, TargetsDocument, signing_status};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::rotate::ids;
 use crate::api::Client;
@@ -82,18 +82,24 @@ fn describe(bytes: &[u8], root: Option<&[u8]>) -> Result<Value, Failure> {
         Some(status) => (status.valid, Some(status.threshold)),
         None => (document.signers().map(str::to_owned).collect(), None),
     };
+    let mut more = Map::new();
+    match role {
+        Role::Root => {
+            more.insert("roles".to_owned(), roles(&Root::from_document(&document)?));
+        }
+        Role::Targets => {
+            let list = TargetsDocument::parse(bytes)?;
+            more.insert("artifacts".to_owned(), artifacts(&list)?);
+            more.insert("withdrawn".to_owned(), json!(list.withdrawn()?));
+        }
+        Role::Snapshot | Role::Timestamp => {}
+    }
     let mut shown = json!({
         "role": role, "version": document.version()?, "expires": document.expires()?.to_string(),
         "signed_by": signed_by, "threshold": threshold,
     });
-    match role {
-        Role::Root => shown["roles"] = roles(&Root::from_document(&document)?),
-        Role::Targets => {
-            let list = TargetsDocument::parse(bytes)?;
-            shown["artifacts"] = artifacts(&list)?;
-            shown["withdrawn"] = json!(list.withdrawn()?);
-        }
-        _ => {}
+    if let Some(shown) = shown.as_object_mut() {
+        shown.append(&mut more);
     }
     Ok(shown)
 }
