@@ -100,7 +100,13 @@ impl Identity {
 
     /// Makes the request that changes the key and the token. The next key is on the disk before anybody hears of it.
     pub fn rotation(&self, id: &DeviceId) -> io::Result<RotateRequest> {
-        let (present, next) = (self.key(Which::Present)?, self.key(Which::Next)?);
+        let present = self.key(Which::Present)?;
+        let mut next = self.key(Which::Next)?;
+        if next == present {
+            // A former change was made, and a power cut brought its key back.
+            disk::remove_if_there(self.disk.as_ref(), &self.path(Which::Next))?;
+            next = self.key(Which::Next)?;
+        }
         let token = self.token()?;
         let token = token.map(|token| Sha256Digest::of(token.secret().as_bytes()));
         let public_key = hex::encode(next.verifying_key().as_bytes());
@@ -236,6 +242,9 @@ mod tests {
             hex::encode(key.verifying_key().as_bytes()),
             first.public_key
         );
+        assert_ne!(identity.rotation(&id).unwrap().public_key, first.public_key);
+        // A power cut after the change can bring its key back.
+        identity.write_key(Which::Next, &key).unwrap();
         assert_ne!(identity.rotation(&id).unwrap().public_key, first.public_key);
     }
 }

@@ -14,7 +14,7 @@ use crate::Failure;
 
 /// What files hold of a log, checked: the chain is unbroken, and every signature genuine.
 #[derive(Debug)]
-pub struct Kept {
+pub(super) struct Kept {
     /// The event before the first.
     pub base: Link,
     /// The last event; the base where there is none.
@@ -38,7 +38,7 @@ impl Default for Kept {
 
 impl Kept {
     /// Reads what `otter audit export` wrote.
-    pub fn export(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn export(path: &Path) -> Result<Self, Failure> {
         let mut kept = Self::default();
         for (number, line) in lines(path)? {
             match line {
@@ -58,7 +58,7 @@ impl Kept {
     }
 
     /// Adds signed heads, as a server's file or syslog has them; other lines are passed over.
-    pub fn add_heads(&mut self, path: &Path) -> Result<(), Failure> {
+    pub(super) fn add_heads(&mut self, path: &Path) -> Result<(), Failure> {
         let file = open(path)?;
         for line in file.lines() {
             let line = line.map_err(|error| unreadable(path, &error))?;
@@ -71,7 +71,7 @@ impl Kept {
     }
 
     /// Fails unless every head was signed by this key.
-    pub fn check_key(&self, key: &str) -> Result<(), Failure> {
+    pub(super) fn check_key(&self, key: &str) -> Result<(), Failure> {
         let other = self.heads.values().find(|head| head.public_key != key);
         other.map_or(Ok(()), |head| {
             Err(Failure::Refused(format!(
@@ -116,14 +116,14 @@ impl Kept {
     }
 
     /// Every event that is vouched for here: the last one of the export, and those of the heads.
-    pub fn vouched(&self) -> impl Iterator<Item = Link> {
+    pub(super) fn vouched(&self) -> impl Iterator<Item = Link> {
         let last = (self.last.sequence > 0).then_some(self.last);
         let heads = self.heads.values().map(|head| head.link);
         heads.chain(last).collect::<Vec<_>>().into_iter()
     }
 
     /// Says what was found, as the server says it of its own log.
-    pub fn found(&self) -> ChainCheck {
+    pub(super) fn found(&self) -> ChainCheck {
         ChainCheck {
             events: u64::try_from(self.last.sequence - self.base.sequence).unwrap_or(0),
             head: (self.last.sequence > 0).then_some(self.last.hash),
@@ -134,7 +134,7 @@ impl Kept {
     }
 
     /// Fails where a head vouches for an event that the export should have and hasn't: its end was cut off.
-    pub fn check_end(&self) -> Result<(), Failure> {
+    pub(super) fn check_end(&self) -> Result<(), Failure> {
         match self.heads.keys().next_back() {
             Some(newest) if *newest > self.last.sequence => Err(tampered(self.last.sequence + 1)),
             _ => Ok(()),
@@ -143,7 +143,7 @@ impl Kept {
 }
 
 /// Says that the log is not what it was.
-pub fn tampered(sequence: i64) -> Failure {
+pub(super) fn tampered(sequence: i64) -> Failure {
     Failure::Refused(format!(
         "the audit log was tampered with: event {sequence} is missing or doesn't fit the one before it. \
          Keep the database as it is and compare it with a backup"

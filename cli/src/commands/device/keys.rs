@@ -27,7 +27,7 @@ pub struct Decide {
 }
 
 /// Lists the keys.
-pub async fn list(output: Output, client: &Client) -> Result<(), Failure> {
+pub(super) async fn list(output: Output, client: &Client) -> Result<(), Failure> {
     let keys = waiting(client).await?;
     output.value(&keys, |output| {
         let mut table = Table::new(["id", "model", "version", "fingerprint", "since", "replaces"]);
