@@ -283,7 +283,7 @@ fn show(output: Output, detail: &DeviceDetail) -> Result<(), Failure> {
     }
     if let Some(held) = &detail.held_key {
         let (key, since) = (held.fingerprint, ago(held.at, now()));
-        output.line(format!("other key    {key} waits since {since}"))?;
+        output.line(format!("other key    {key} waits; it came {since}"))?;
     }
     if let Some(reason) = &device.hold {
         output.line(format!("held         {reason}"))?;
