@@ -5,6 +5,7 @@ mod build;
 mod css;
 mod cuts;
 mod demo;
+mod dist;
 mod fuzz;
 mod http;
 mod lock;
@@ -15,6 +16,7 @@ mod process;
 mod programs;
 mod random;
 mod rust;
+mod sbom;
 mod site;
 mod steps;
 mod test;
@@ -38,6 +40,8 @@ struct Arguments {
 enum Command {
     /// Builds the dashboard and the programs into the target folder.
     Build(build::Options),
+    /// Builds the programs as they are shipped, with their hashes and what each is made of (CycloneDX), into one folder.
+    Dist(dist::Options),
     /// Installs what the tests need and runs all of them.
     Test(test::Options),
     /// Plays the main job on this machine: a release reaches a real device and two hundred simulated ones.
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
     let outcome =
         process::stop_children_on_interrupt().and_then(|()| match Arguments::parse().command {
             Command::Build(options) => build::run(&options),
+            Command::Dist(options) => dist::run(&options),
             Command::Test(options) => test::run(&options),
             Command::Demo(options) => demo::run(&options),
             Command::Bench(options) => bench::run(&options),
