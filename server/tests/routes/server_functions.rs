@@ -12,9 +12,16 @@ type Fields = &'static [(&'static str, &'static str)];
 
 const ID: Fields = &[("id", "999999")];
 const NONE: Fields = &[];
+const DEVICE: Fields = &[
+    ("id", "nobody"),
+    (
+        "fingerprint",
+        "0000000000000000000000000000000000000000000000000000000000000000",
+    ),
+];
 
 /// Those that need a role, with names that name nothing: whoever may call is then told what is wrong.
-const FUNCTIONS: [(&str, Role, Fields); 41] = [
+const FUNCTIONS: [(&str, Role, Fields); 42] = [
     ("/ui/me", Viewer, NONE),
     ("/ui/account", Viewer, NONE),
     (
@@ -34,7 +41,8 @@ const FUNCTIONS: [(&str, Role, Fields); 41] = [
     ("/ui/device", Viewer, &[("id", "nobody")]),
     ("/ui/device-labels", Operator, &[("id", "nobody")]),
     ("/ui/device-hold", Operator, &[("id", "nobody")]),
-    ("/ui/device-accept", Operator, &[("id", "nobody")]),
+    ("/ui/device-accept", Operator, DEVICE),
+    ("/ui/device-reject", Operator, DEVICE),
     ("/ui/device-revoke", Admin, &[("id", "nobody")]),
     ("/ui/releases", Viewer, NONE),
     ("/ui/release", Viewer, ID),
