@@ -2,8 +2,8 @@
 
 mod explain;
 mod import;
-mod log;
 mod keys;
+mod log;
 
 use clap::{Args, Subcommand};
 use otter_protocol::admin::{
