@@ -10,6 +10,7 @@ use crate::agent::Agent;
 use crate::identity::{Applicant, Which};
 use crate::net::Token;
 use crate::states::CALLS;
+use crate::trust::Distrust;
 
 /// What came of asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Agent {
                     .context("the device's token can't be kept")?;
                 self.client.set_token(Some(token));
                 tracing::info!("the device is enrolled as {}", self.config.device_id);
-                self.pin_root().await?;
+                self.pin_root().await.map_err(Distrust::into_error)?;
                 Ok(Enrollment::Enrolled)
             }
             EnrollReply::Pending {

@@ -33,6 +33,16 @@ pub(crate) enum Distrust {
     },
 }
 
+impl Distrust {
+    /// Returns what kept the server from being asked as it was, with the time that it wants to be left alone.
+    pub(crate) fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Refused(why) => anyhow::Error::msg(why),
+            Self::Later { error, .. } => error,
+        }
+    }
+}
+
 impl Agent {
     /// Makes sure that there is a root to begin with: pinned, kept, or else the first that the server gives.
     pub(crate) async fn pin_root(&self) -> Result<(), Distrust> {
