@@ -8,12 +8,14 @@
 //! | 5 | data |
 
 use std::fs::{self, File};
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use sha2::{Digest as _, Sha256};
 
+use super::machine::Running;
 use crate::{paths, process};
 
 const MIB: u64 = 1 << 20;
@@ -62,6 +64,26 @@ pub(super) fn make(disk: &Path, image: &Path, data: &Path, scratch: &Path) -> Re
         put(disk, from, place)?;
     }
     Ok(())
+}
+
+/// SHA-256 of the bytes of the slot that a machine started from, in hexadecimal digits; `slot` is the length of one.
+///
+/// The machine mounts it read-only, so that here is what it reads there.
+pub(super) fn slot_sha256(disk: &Path, running: &Running, slot: u64) -> Result<String> {
+    let place = match (running.slot.as_str(), running.root.as_str()) {
+        ("a", "/dev/vda3") => SLOTS,
+        ("b", "/dev/vda4") => SLOTS + slot,
+        (name, root) => bail!("GRUB chose slot {name}, and {root} is the root"),
+    };
+    let mut file = File::open(disk)?;
+    file.seek(SeekFrom::Start(place))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; MIB as usize];
+    for _ in 0..slot / MIB {
+        file.read_exact(&mut buffer)?;
+        hash.update(&buffer);
+    }
+    Ok(hex::encode(hash.finalize()))
 }
 
 fn partition(disk: &Path, slot: u64) -> Result<()> {

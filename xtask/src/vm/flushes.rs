@@ -137,7 +137,7 @@ fn worker(
         )?;
         let version = machine
             .running()
-            .and_then(|running| world.ensure_whole(&running));
+            .and_then(|running| world.ensure_whole(&disk, &running));
         let mut starts = starts
             .lock()
             .map_err(|_| anyhow::anyhow!("a start broke off"))?;

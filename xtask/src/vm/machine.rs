@@ -59,8 +59,8 @@ pub(super) struct Machine {
 pub(super) struct Running {
     /// The slot's name.
     pub(super) slot: String,
-    /// SHA-256 of the slot's bytes, in hexadecimal digits.
-    pub(super) sha256: String,
+    /// The partition that is mounted as its root.
+    pub(super) root: String,
     /// How systemd finds the agent: `active` where it runs.
     pub(super) agent: String,
 }
@@ -171,7 +171,7 @@ fn parse(line: &str) -> Option<Running> {
     let mut value = |name: &str| words.next()?.strip_prefix(name).map(str::to_owned);
     let running = Running {
         slot: value("slot=")?,
-        sha256: value("sha256=")?,
+        root: value("root=")?,
         agent: value("agent=")?,
     };
     (words.next() == Some("end")).then_some(running)
@@ -183,15 +183,15 @@ mod tests {
 
     #[test]
     fn a_machine_is_believed_when_its_line_is_whole() {
-        let line = "[  3.1] otter-machine slot=b sha256=00ff agent=active end\r";
+        let line = "[  3.1] otter-machine slot=b root=/dev/vda4 agent=active end\r";
         let running = parse(line).unwrap();
         assert_eq!(
-            (running.slot.as_str(), running.sha256.as_str()),
-            ("b", "00ff")
+            (running.slot.as_str(), running.root.as_str()),
+            ("b", "/dev/vda4")
         );
         assert_eq!(running.agent, "active");
         for line in [
-            "otter-machine slot=b sha256=00",
+            "otter-machine slot=b root=/dev/vd",
             "otter-machine end",
             "Debian",
         ] {

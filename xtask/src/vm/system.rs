@@ -46,6 +46,7 @@ pub(super) enum Nature {
 #[derive(Debug, Clone)]
 pub(super) struct Image {
     pub(super) version: String,
+    pub(super) nature: Nature,
     /// SHA-256 of its bytes, in hexadecimal digits.
     pub(super) sha256: String,
     /// The bytes, unpacked.
@@ -84,6 +85,11 @@ impl System {
         Ok(Self { tree, length })
     }
 
+    /// How long every image is, in bytes.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Makes a version's image in a folder.
     pub(super) fn image(&self, version: &str, nature: Nature, into: &Path) -> Result<Image> {
         let put = |name: &str, text: &str| write(&self.tree.join(name), text, 0o644);
@@ -114,6 +120,7 @@ impl System {
         let sha256 = sha256.split_ascii_whitespace().next().unwrap_or_default();
         Ok(Image {
             version: version.to_owned(),
+            nature,
             sha256: sha256.to_owned(),
             path,
         })

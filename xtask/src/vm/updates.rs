@@ -71,7 +71,7 @@ fn update(world: &mut World, number: u32, nature: Nature, cut: Option<Duration>)
         world.cut()?;
         world.switch_on(Writes::Kept)?;
         let running = world.machine()?.running()?;
-        world.ensure_whole(&running)?;
+        world.ensure_whole(&world.disk, &running)?;
     }
     let ended = world.end_of(rollout)?;
     let (expected, runs) = match nature {
@@ -90,7 +90,7 @@ fn update(world: &mut World, number: u32, nature: Nature, cut: Option<Duration>)
     world.cut()?;
     world.switch_on(Writes::Kept)?;
     let running = world.machine()?.running()?;
-    let found = world.ensure_whole(&running)?;
+    let found = world.ensure_whole(&world.disk, &running)?;
     ensure!(
         &found == runs,
         "the server was told {runs}, and {found} runs"

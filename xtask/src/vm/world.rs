@@ -1,7 +1,7 @@
 //! Server, publisher and machine together.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,7 @@ impl World {
         };
         world.switch_on(Writes::Kept)?;
         let running = world.machine()?.running()?;
-        world.ensure_whole(&running)?;
+        world.ensure_whole(&world.disk, &running)?;
         world.wait("the machine's first check-in", |world| {
             Ok(world.version()?.as_deref() == Some("1.0.0"))
         })?;
@@ -171,16 +171,15 @@ impl World {
         Ok(version.map(str::to_owned))
     }
 
-    /// Returns the version whose image the machine runs, byte for byte.
-    pub(super) fn ensure_whole(&self, running: &Running) -> Result<String> {
-        let image = self
-            .images
-            .iter()
-            .find(|image| image.sha256 == running.sha256);
+    /// Returns the version whose image the machine of this disk runs, byte for byte.
+    pub(super) fn ensure_whole(&self, disk: &Path, running: &Running) -> Result<String> {
+        let sha256 = disk::slot_sha256(disk, running, self.system.length())?;
+        let image = self.images.iter().find(|image| image.sha256 == sha256);
         let Some(image) = image else {
             bail!("slot {} holds no version that was ever made", running.slot);
         };
-        if running.agent != "active" {
+        // A system whose agent was made not to start is whole all the same; it must be taken back, which the update's end shows.
+        if running.agent != "active" && image.nature != Nature::Mute {
             bail!("the agent of {} is {}", image.version, running.agent);
         }
         Ok(image.version.clone())
