@@ -28,6 +28,21 @@ pub(super) fn measure(folder: &Folder, otter: &Otter, server: &str) -> Result<Ve
     load::write_noise(&image, IMAGE_MIB)?;
     otter.publish("3.0.0", "", "image", &[(MODEL, &image)])?;
     fs::remove_file(&image)?;
+    for slot in ["a", "b"] {
+        File::create(device.join(slot))?.set_len((IMAGE_MIB as u64) << 20)?;
+    }
+    let token = otter.enrollment_token("the benchmark's agent")?;
+    let config = device.join("otter-agent.toml");
+    let root = otter.root_metadata();
+    fs::write(&config, settings(server, &token, &root))?;
+    let program = folder.program("otter-agent");
+    let agent = |orders: &str| {
+        let mut command = Command::new(&program);
+        command.arg("--config").arg(&config).arg(orders);
+        command
+    };
+    // Before the rollout begins: one that is for nobody is completed at once.
+    process::output(&mut agent("enroll"))?;
     otter.json(&[
         "rollout",
         "create",
@@ -38,17 +53,7 @@ pub(super) fn measure(folder: &Folder, otter: &Otter, server: &str) -> Result<Ve
         "--phases",
         "100",
     ])?;
-    for slot in ["a", "b"] {
-        File::create(device.join(slot))?.set_len((IMAGE_MIB as u64) << 20)?;
-    }
-    let token = otter.enrollment_token("the benchmark's agent")?;
-    let config = device.join("otter-agent.toml");
-    let root = otter.root_metadata();
-    fs::write(&config, settings(server, &token, &root))?;
-    let program = folder.program("otter-agent");
-    let mut command = Command::new(&program);
-    command.arg("--config").arg(&config).arg("run");
-    let mut agent = Background::start("otter-agent", &mut command, &folder.log("agent"))?;
+    let mut agent = Background::start("otter-agent", &mut agent("run"), &folder.log("agent"))?;
     agent.wait_until("written the image", PATIENCE, || {
         step(&program, &config).as_deref() == Some("rebooting")
     })?;
