@@ -13,6 +13,7 @@ mod m0006_rollout_engine;
 mod m0007_webhooks;
 mod m0008_people;
 mod m0009_device_keys;
+mod m0019_artifacts;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{MigrationTrait, async_trait};
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_webhooks::Migration),
             Box::new(m0008_people::Migration),
             Box::new(m0009_device_keys::Migration),
+            Box::new(m0019_artifacts::Migration),
         ]
     }
 }

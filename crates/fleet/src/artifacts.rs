@@ -1,28 +1,25 @@
-//! The artifact store: bytes named by their SHA-256, in files.
+//! Artifacts: bytes named by their SHA-256, in and out.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures::Stream;
 use otter_protocol::admin::StoredArtifact;
 use otter_protocol::{ProblemCode, Sha256Digest};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{EntityTrait, TryInsertResult};
-use tokio::fs::{self, File};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait as _, DatabaseTransaction, EntityTrait, QueryFilter as _, TryInsertResult,
+};
+use url::Url;
 
 use crate::actor::Actor;
+use crate::artifact_store::{Digests, Incoming, Reader};
 use crate::audit::{self, Happening};
 use crate::database;
 use crate::entity::artifact;
 use crate::error::{Error, Result};
 use crate::fleet::Fleet;
-use crate::incoming::{Digests, Incoming};
-
-/// Bytes read at once.
-const CHUNK: usize = 256 << 10;
 
 /// Bytes on their way in: hashed as they come, and kept only if they are what was named.
 #[derive(Debug)]
@@ -72,10 +69,9 @@ impl Upload {
             );
             return Err(Error::problem(ProblemCode::DigestMismatch, detail));
         }
+        fleet.spare_artifact(digests.sha256).await?;
         // Also where it is known: the bytes are the same, and a file that was lost is back.
-        durable
-            .keep_as(&path_of(&fleet.config().artifacts_dir, digests.sha256))
-            .await?;
+        fleet.inner.artifacts.keep(durable, digests.sha256).await?;
         fleet.add_artifact(&actor, &digests, received).await
     }
 }
@@ -83,7 +79,7 @@ impl Upload {
 /// Bytes on their way out.
 #[derive(Debug)]
 pub struct ArtifactReader {
-    file: File,
+    reader: Reader,
     size: u64,
 }
 
@@ -95,7 +91,7 @@ impl ArtifactReader {
 
     /// Streams a part of it; the range must lie within the length.
     pub async fn stream(
-        mut self,
+        self,
         range: Range<u64>,
     ) -> Result<impl Stream<Item = std::io::Result<Bytes>> + Send + 'static + use<>> {
         if range.start > range.end || range.end > self.size {
@@ -105,15 +101,7 @@ impl ArtifactReader {
             );
             return Err(Error::problem(ProblemCode::RangeNotSatisfiable, detail));
         }
-        if range.start > 0 {
-            self.file
-                .seek(std::io::SeekFrom::Start(range.start))
-                .await?;
-        }
-        Ok(ReaderStream::with_capacity(
-            self.file.take(range.end - range.start),
-            CHUNK,
-        ))
+        self.reader.stream(range).await
     }
 }
 
@@ -127,7 +115,7 @@ impl Fleet {
     ) -> Result<Upload> {
         let limit = self.config().max_artifact_bytes;
         check_limit(length.unwrap_or(0), limit)?;
-        let incoming = Incoming::begin(&self.config().artifacts_dir).await?;
+        let incoming = self.inner.artifacts.begin().await?;
         Ok(Upload {
             fleet: self.clone(),
             actor: actor.clone(),
@@ -141,9 +129,7 @@ impl Fleet {
 
     /// Tells what the store has under a name.
     pub async fn artifact(&self, sha256: Sha256Digest) -> Result<Option<StoredArtifact>> {
-        let row = artifact::Entity::find_by_id(sha256.to_string())
-            .one(self.db())
-            .await?;
+        let row = artifact::kept(sha256).one(self.db()).await?;
         row.map(|row| {
             Ok(StoredArtifact {
                 sha256,
@@ -155,16 +141,31 @@ impl Fleet {
 
     /// Opens an artifact of a published release (by the plan in memory: no query); `not_found` for any other.
     pub async fn open_artifact(&self, sha256: Sha256Digest) -> Result<ArtifactReader> {
+        let size = self.published_size(sha256)?;
+        let reader = self.inner.artifacts.read(sha256, size).await?;
+        Ok(ArtifactReader { reader, size })
+    }
+
+    /// Returns where a device gets an artifact of a published release without this server's help, where the setup wants that.
+    pub async fn artifact_address(&self, sha256: Sha256Digest) -> Result<Option<Url>> {
+        self.published_size(sha256)?;
+        self.inner.artifacts.address(sha256).await
+    }
+
+    fn published_size(&self, sha256: Sha256Digest) -> Result<u64> {
         let size = self.plan().artifact_size(&sha256);
-        let size = size
-            .ok_or_else(|| Error::not_found(format!("artifact {sha256} of a published release")))?;
-        let file = File::open(path_of(&self.config().artifacts_dir, sha256)).await?;
-        let found = file.metadata().await?.len();
-        if found != size {
-            let what = format!("artifact {sha256} should have {size} bytes, its file has {found}");
-            return Err(Error::Store(std::io::Error::other(what)));
-        }
-        Ok(ArtifactReader { file, size })
+        size.ok_or_else(|| Error::not_found(format!("artifact {sha256} of a published release")))
+    }
+
+    /// Keeps an artifact that is known, and about to be put into the store once more, from being collected meanwhile; waits
+    /// for one that is being removed.
+    async fn spare_artifact(&self, sha256: Sha256Digest) -> Result<()> {
+        artifact::Entity::update_many()
+            .col_expr(artifact::Column::KeptUntil, Expr::val(self.kept_until()))
+            .filter(artifact::Column::Sha256.eq(sha256.to_string()))
+            .exec(self.db())
+            .await?;
+        Ok(())
     }
 
     /// Makes bytes known that the store has by now.
@@ -185,13 +186,18 @@ impl Fleet {
             size: Set(i64::try_from(size).map_err(|error| Error::Corrupt(error.to_string()))?),
             created_at: Set(self.now().0),
             created_by: Set(actor.to_string()),
+            kept_until: Set(self.kept_until()),
+            condemned_at: Set(None),
         };
         let tx = database::begin(self.db()).await?;
         let inserted = artifact::Entity::insert(row)
             .on_conflict_do_nothing_on([artifact::Column::Sha256])
             .exec_without_returning(&tx)
             .await?;
-        if let TryInsertResult::Inserted(1) = inserted {
+        let is_new = matches!(inserted, TryInsertResult::Inserted(1));
+        // Bytes that were about to be removed are as good as new.
+        let is_new = is_new || pardon(&tx, digests.sha256).await?;
+        if is_new {
             let happening =
                 Happening::new(actor, "artifact.upload", "artifact", stored.sha256).after(&stored);
             audit::record(&tx, self.now(), happening).await?;
@@ -201,24 +207,15 @@ impl Fleet {
     }
 }
 
-/// Makes the store's folders and removes what uploads that were cut off long ago left.
-pub(crate) async fn prepare_store(artifacts_dir: &Path) -> Result<()> {
-    crate::incoming::prepare(artifacts_dir).await?;
-    // Written to once, so that a store that can't be written fails at the start, not at the first upload.
-    let probe = artifacts_dir
-        .join(".incoming")
-        .join(format!("probe-{}", uuid::Uuid::new_v4()));
-    fs::write(&probe, b"").await?;
-    fs::remove_file(&probe).await?;
-    Ok(())
-}
-
-/// Returns where bytes lie: spread over 256 folders, since some file systems are slow with many files in one.
-fn path_of(artifacts_dir: &Path, sha256: Sha256Digest) -> PathBuf {
-    let name = sha256.to_string();
-    artifacts_dir
-        .join(name.get(..2).unwrap_or_default())
-        .join(name)
+/// Takes back that an artifact is to be removed; tells whether it was.
+async fn pardon(tx: &DatabaseTransaction, sha256: Sha256Digest) -> Result<bool> {
+    let pardoned = artifact::Entity::update_many()
+        .col_expr(artifact::Column::CondemnedAt, Expr::val(None::<i64>))
+        .filter(artifact::Column::Sha256.eq(sha256.to_string()))
+        .filter(artifact::Column::CondemnedAt.is_not_null())
+        .exec(tx)
+        .await?;
+    Ok(pardoned.rows_affected > 0)
 }
 
 fn check_limit(length: u64, limit: u64) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::artifact_store::{ArtifactPlace, ArtifactRedirect};
 use crate::clock::Clock;
 use crate::database;
 
@@ -11,7 +12,11 @@ pub struct FleetConfig {
     /// `sqlite://path` or `postgres://…`.
     pub database_url: String,
     /// Where artifacts lie.
-    pub artifacts_dir: PathBuf,
+    pub artifacts: ArtifactPlace,
+    /// Whether devices are sent there for them.
+    pub artifacts_redirect: ArtifactRedirect,
+    /// Hours that an artifact stays that is part of no release.
+    pub artifacts_grace_hours: u32,
     /// Most bytes of one artifact.
     pub max_artifact_bytes: u64,
     /// Seconds between two check-ins of an idle device.
@@ -30,10 +35,12 @@ pub struct FleetConfig {
 
 impl FleetConfig {
     /// Returns the usual setup for a database and a folder.
-    pub fn new(database_url: impl Into<String>, artifacts_dir: impl Into<PathBuf>) -> Self {
+    pub fn new(database_url: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
         Self {
             database_url: database_url.into(),
-            artifacts_dir: artifacts_dir.into(),
+            artifacts: ArtifactPlace::Folder(folder.into()),
+            artifacts_redirect: ArtifactRedirect::Off,
+            artifacts_grace_hours: 24,
             max_artifact_bytes: 8 << 30,
             check_in_interval_sec: 60,
             busy_check_in_interval_sec: 10,

@@ -27,6 +27,9 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 /// How often trust metadata and sessions are looked at.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 
+/// How often it is looked for artifacts that nobody needs.
+const GARBAGE_EVERY: Duration = Duration::from_secs(15 * 60);
+
 /// How long a lease lasts that isn't renewed, in seconds.
 const LEASE_SEC: u64 = 10;
 
@@ -38,6 +41,7 @@ impl Fleet {
             self.run_follower(&stop),
             self.every(&stop, PRESENCE_EVERY, "presence", || self.write_presence()),
             self.every(&stop, UPKEEP_EVERY, "upkeep", || self.keep_up()),
+            self.every(&stop, GARBAGE_EVERY, "garbage", || self.collect_garbage()),
         );
         if let Err(error) = self.write_presence().await {
             tracing::error!(%error, "last-seen times could not be written before the end");

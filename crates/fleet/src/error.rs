@@ -15,6 +15,9 @@ pub enum Error {
     /// The artifact store didn't do it.
     #[error("the artifact store: {0}")]
     Store(#[from] std::io::Error),
+    /// The S3-compatible store didn't do it.
+    #[error("the artifact store: {0}")]
+    Objects(#[from] object_store::Error),
     /// Signed metadata that doesn't verify.
     #[error(transparent)]
     Trust(#[from] otter_trust::TrustError),
@@ -55,10 +58,16 @@ impl Error {
                 ProblemCode::Unavailable,
                 "The server's disk is full; its operator has to make room.",
             ),
-            Self::Database(_) | Self::Store(_) | Self::Corrupt(_) => Problem::new(
-                ProblemCode::Internal,
-                "The server failed; its log has the details.",
+            Self::Objects(object_store::Error::Generic { .. }) => Problem::new(
+                ProblemCode::Unavailable,
+                "The artifact store doesn't answer now; try again in a moment.",
             ),
+            Self::Database(_) | Self::Store(_) | Self::Objects(_) | Self::Corrupt(_) => {
+                Problem::new(
+                    ProblemCode::Internal,
+                    "The server failed; its log has the details.",
+                )
+            }
         }
     }
 }

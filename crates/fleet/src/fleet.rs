@@ -10,7 +10,7 @@ use otter_protocol::{Plan, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use tokio::sync::{Mutex, Notify, broadcast};
 
-use crate::artifacts::prepare_store;
+use crate::artifact_store::ArtifactStore;
 use crate::config::FleetConfig;
 use crate::database;
 use crate::engine::{Evaluations, WaitingCounts};
@@ -33,6 +33,7 @@ pub struct Fleet {
 pub(crate) struct Inner {
     pub(crate) db: DatabaseConnection,
     pub(crate) config: FleetConfig,
+    pub(crate) artifacts: ArtifactStore,
     pub(crate) statements: Arc<AtomicU64>,
     pub(crate) plan: ArcSwap<Plan>,
     /// One renewal of the plan at a time, so that an older one never replaces a newer one.
@@ -70,12 +71,14 @@ impl Fleet {
         db.set_metric_callback(move |_| {
             counter.fetch_add(1, Ordering::Relaxed);
         });
-        prepare_store(&config.artifacts_dir).await?;
+        let redirect = config.artifacts_redirect.clone();
+        let artifacts = ArtifactStore::open(&config.artifacts, redirect).await?;
         Migrator::up(&db, None).await?;
         let inner = Inner {
             known: KnownDevices::new(config.max_known_devices),
             db,
             config,
+            artifacts,
             statements,
             plan: ArcSwap::default(),
             plan_renewal: Mutex::new(()),

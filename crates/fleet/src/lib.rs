@@ -12,7 +12,7 @@
 //! | `presence`, `known_device` | devices in memory: last seen, and what the decision needs |
 //! | `check_in`, `grant`, `attempts`, `reports`, `health` | the device's side of an update |
 //! | `devices`, `device_search`, `device_changes`, `import`, `enrollment`, `enrollment_tokens`, `groups` | the registry |
-//! | `artifacts`, `incoming`, `releases` | bytes and versions |
+//! | `artifacts`, `artifact_store`, `garbage`, `releases` | bytes and versions |
 //! | `trust`, `trust_files`, `online_keys`, `publication` | signatures, and what they publish |
 //! | `rollouts`, `templates`, `engine`, `plan`, `scan` | phases, gates, what is under way, and whom it is for |
 //! | `people`, `log_ins`, `one_time_links`, `sessions`, `api_keys` | who may do what, and for how long he is in |
@@ -23,6 +23,7 @@
 
 mod actor;
 mod api_keys;
+mod artifact_store;
 mod artifacts;
 mod attempts;
 mod audit;
@@ -44,11 +45,11 @@ mod enrollment_tokens;
 mod entity;
 mod error;
 mod fleet;
+mod garbage;
 mod grant;
 mod groups;
 mod health;
 mod import;
-mod incoming;
 mod known_device;
 mod leases;
 mod log_ins;
@@ -79,6 +80,7 @@ mod webhooks;
 
 pub use actor::Actor;
 pub use api_keys::ApiCaller;
+pub use artifact_store::{ArtifactPlace, ArtifactRedirect, ObjectAccess};
 pub use artifacts::{ArtifactReader, Upload};
 pub use clock::Clock;
 pub use config::FleetConfig;

@@ -163,9 +163,7 @@ fn check_counter(releases: &[Release], counter: u64) -> Result<()> {
 
 async fn check_stored(tx: &DatabaseTransaction, signed: &SignedArtifact) -> Result<()> {
     let mismatch = |detail: String| Error::problem(ProblemCode::DigestMismatch, detail);
-    let row = artifact::Entity::find_by_id(signed.sha256.to_string())
-        .one(tx)
-        .await?;
+    let row = artifact::kept(signed.sha256).one(tx).await?;
     let Some(row) = row else {
         return Err(mismatch(format!(
             "{} was signed, but no bytes with this SHA-256 were uploaded. Upload exactly the bytes that were signed.",

@@ -327,11 +327,7 @@ fn check_version(field: &str, version: &Version) -> Result<()> {
 
 async fn check_stored(tx: &DatabaseTransaction, new: &NewRelease) -> Result<()> {
     for (place, wanted) in new.artifacts.iter().enumerate() {
-        if artifact::Entity::find_by_id(wanted.sha256.to_string())
-            .one(tx)
-            .await?
-            .is_none()
-        {
+        if artifact::kept(wanted.sha256).one(tx).await?.is_none() {
             let detail = format!("There is no artifact {}; upload it first.", wanted.sha256);
             return Err(Error::invalid(format!("artifacts[{place}].sha256"), detail));
         }

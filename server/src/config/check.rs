@@ -29,7 +29,12 @@ pub fn describe(config: &Config) -> String {
         ),
         ("database_url", without_password(&fleet.database_url)),
         ("data_dir", config.data_dir.display().to_string()),
-        ("artifacts", fleet.artifacts_dir.display().to_string()),
+        ("artifacts", fleet.artifacts.to_string()),
+        ("artifacts_redirect", fleet.artifacts_redirect.to_string()),
+        (
+            "artifacts_grace_hours",
+            fleet.artifacts_grace_hours.to_string(),
+        ),
         ("api_key", yes_or_no(config.api_key.is_some()).to_owned()),
         ("trusted_proxies", config.trusted_proxies.to_string()),
         (

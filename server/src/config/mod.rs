@@ -1,5 +1,6 @@
 //! How the server is set up: by flags, else the environment, else `otter.toml`, else as usual.
 
+mod artifacts;
 mod check;
 mod settings;
 mod transport;
@@ -91,11 +92,16 @@ impl Config {
             Some(url) => checked_database(url.expose().to_owned())?,
             None => format!("sqlite://{}", data_dir.join("otter.db").display()),
         };
-        let artifacts = match settings.artifacts {
-            Some(place) => artifacts_folder(place)?,
-            None => data_dir.join("artifacts"),
-        };
-        let mut fleet = FleetConfig::new(database_url, artifacts);
+        let mut fleet = FleetConfig::new(database_url, data_dir.join("artifacts"));
+        artifacts::set(
+            &mut fleet,
+            settings.artifacts.as_deref(),
+            settings.artifacts_redirect.as_deref(),
+        )?;
+        set(
+            &mut fleet.artifacts_grace_hours,
+            settings.artifacts_grace_hours,
+        );
         set(&mut fleet.max_artifact_bytes, settings.max_artifact_bytes);
         set(
             &mut fleet.check_in_interval_sec,
@@ -189,18 +195,6 @@ fn checked_database(url: String) -> Result<String, ConfigError> {
     })
 }
 
-fn artifacts_folder(place: String) -> Result<PathBuf, ConfigError> {
-    if place.contains("://") {
-        let why =
-            format!("this server keeps artifacts in a folder; give a folder's path, not {place}");
-        return Err(ConfigError::Value {
-            key: "OTTER_ARTIFACTS",
-            why,
-        });
-    }
-    Ok(place.into())
-}
-
 fn trusted_proxies(networks: Option<Vec<String>>) -> Result<TrustedProxies, ConfigError> {
     let proxies = TrustedProxies::parse(&networks.unwrap_or_default());
     proxies.map_err(|why| ConfigError::Value {
@@ -248,6 +242,12 @@ fn check_intervals(fleet: &FleetConfig) -> Result<(), ConfigError> {
             why: "keep events for 30 days at least".to_owned(),
         });
     }
+    if fleet.artifacts_grace_hours == 0 {
+        return Err(ConfigError::Value {
+            key: "OTTER_ARTIFACTS_GRACE_HOURS",
+            why: "with 0 an artifact could go before its release is made".to_owned(),
+        });
+    }
     if fleet.max_artifact_bytes == 0 {
         let why = "with 0 nothing could ever be uploaded".to_owned();
         return Err(ConfigError::Value {
@@ -260,6 +260,8 @@ fn check_intervals(fleet: &FleetConfig) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use otter_fleet::ArtifactPlace;
+
     use super::*;
 
     fn wrong(settings: Settings) -> String {
@@ -278,8 +280,8 @@ mod tests {
             "sqlite:///var/lib/otter/otter.db"
         );
         assert_eq!(
-            config.fleet.artifacts_dir,
-            PathBuf::from("/var/lib/otter/artifacts")
+            config.fleet.artifacts,
+            ArtifactPlace::Folder("/var/lib/otter/artifacts".into())
         );
         assert_eq!(config.listen, LISTEN);
     }
@@ -290,10 +292,24 @@ mod tests {
         let cases = [
             (
                 Settings {
-                    artifacts: Some("s3://bucket/otter".to_owned()),
+                    artifacts: Some("gs://bucket/otter".to_owned()),
                     ..Settings::default()
                 },
                 "OTTER_ARTIFACTS",
+            ),
+            (
+                Settings {
+                    artifacts_redirect: Some("signed".to_owned()),
+                    ..Settings::default()
+                },
+                "OTTER_ARTIFACTS_REDIRECT",
+            ),
+            (
+                Settings {
+                    artifacts_grace_hours: Some(0),
+                    ..Settings::default()
+                },
+                "OTTER_ARTIFACTS_GRACE_HOURS",
             ),
             (
                 Settings {

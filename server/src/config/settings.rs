@@ -80,9 +80,27 @@ pub struct Settings {
     /// The server's own folder [default: ./data]
     #[arg(long, env = "OTTER_DATA_DIR", global = true, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
-    /// Where artifacts lie [default: artifacts in the data folder]
-    #[arg(long, env = "OTTER_ARTIFACTS", global = true, value_name = "FOLDER")]
+    /// Where artifacts lie: a folder, or s3://BUCKET/PREFIX with the store's address and credentials in AWS_ENDPOINT_URL,
+    /// AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the like [default: artifacts in the data folder]
+    #[arg(long, env = "OTTER_ARTIFACTS", global = true, value_name = "PLACE")]
     pub artifacts: Option<String>,
+    /// Where devices are sent for artifacts: off (they get them here), signed (to the bucket, by an address signed for them), or
+    /// an address under which all of them are, such as a content delivery network's [default: off]
+    #[arg(
+        long,
+        env = "OTTER_ARTIFACTS_REDIRECT",
+        global = true,
+        value_name = "WHERE"
+    )]
+    pub artifacts_redirect: Option<String>,
+    /// Hours after which an artifact goes that is part of no release [default: 24]
+    #[arg(
+        long,
+        env = "OTTER_ARTIFACTS_GRACE_HOURS",
+        global = true,
+        value_name = "HOURS"
+    )]
+    pub artifacts_grace_hours: Option<u32>,
     /// A key that is to be an admin's
     #[arg(long, env = "OTA_API_KEY", global = true, value_name = "SECRET", hide_env_values = true, value_parser = secret)]
     pub api_key: Option<Secret>,
@@ -234,6 +252,8 @@ impl Settings {
             database_url: self.database_url.or(other.database_url),
             data_dir: self.data_dir.or(other.data_dir),
             artifacts: self.artifacts.or(other.artifacts),
+            artifacts_redirect: self.artifacts_redirect.or(other.artifacts_redirect),
+            artifacts_grace_hours: self.artifacts_grace_hours.or(other.artifacts_grace_hours),
             api_key: self.api_key.or(other.api_key),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             device_header: self.device_header.or(other.device_header),

@@ -40,7 +40,7 @@ fn the_settings_are_shown_without_secrets() {
 
 #[test]
 fn stores_that_this_server_can_not_use_are_refused() {
-    let output = Place::new().run(&["config", "check", "--artifacts", "s3://bucket"]);
+    let output = Place::new().run(&["config", "check", "--artifacts", "gs://bucket"]);
     assert!(!output.status.success());
     assert!(
         text(&output.stderr).contains("OTTER_ARTIFACTS: "),

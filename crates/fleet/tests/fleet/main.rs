@@ -14,6 +14,7 @@ mod audit;
 mod common;
 mod devices;
 mod enrollment;
+mod garbage;
 mod import;
 mod keys;
 mod log_ins;

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-    IF_RANGE, RANGE,
+    IF_RANGE, LOCATION, RANGE,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -29,6 +29,7 @@ use crate::server::Server;
         (status = 200, description = "The bytes", content_type = "application/octet-stream"),
         (status = 206, description = "The part asked for", content_type = "application/octet-stream"),
         (status = 304, description = "The client has them"),
+        (status = 307, description = "They are elsewhere; `Location` says where, for a while"),
     ))]
 pub(crate) async fn get_artifact(
     State(server): State<Server>,
@@ -37,6 +38,11 @@ pub(crate) async fn get_artifact(
     method: Method,
     request: HeaderMap,
 ) -> Result<Response> {
+    if method == Method::GET
+        && let Some(elsewhere) = server.fleet().artifact_address(sha256).await?
+    {
+        return Ok(sent_to(elsewhere.as_str()));
+    }
     let reader = server.fleet().open_artifact(sha256).await?;
     let size = reader.size();
     let tag = format!("\"{sha256}\"");
@@ -67,6 +73,14 @@ pub(crate) async fn get_artifact(
         Body::from_stream(reader.stream(range).await?)
     };
     Ok((status, headers, body).into_response())
+}
+
+/// Sends a device on. What it asked for, a range among it, it asks for there.
+fn sent_to(address: &str) -> Response {
+    let mut headers = HeaderMap::new();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    insert(&mut headers, LOCATION, address);
+    (StatusCode::TEMPORARY_REDIRECT, headers).into_response()
 }
 
 /// What holds for every answer about an artifact: its bytes never change.

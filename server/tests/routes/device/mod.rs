@@ -4,6 +4,7 @@ mod certificate;
 mod check_in;
 mod enroll;
 mod limits;
+mod objects;
 mod rotate;
 mod trust;
 mod update;

@@ -10,6 +10,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use tokio::fs;
 
+use super::sync_folder;
 use crate::error::{Error, Result};
 
 /// The folder of what isn't complete yet, beside the store's own.
@@ -132,6 +133,11 @@ impl Sink {
 }
 
 impl Durable {
+    /// Where the bytes lie meanwhile.
+    pub(super) fn path(&self) -> &Path {
+        &self.path.path
+    }
+
     /// Gives the file its name, durably, too.
     pub(crate) async fn keep_as(mut self, path: &Path) -> Result<()> {
         let folder = path
@@ -157,7 +163,7 @@ impl Drop for TemporaryPath {
 }
 
 /// Makes the folders and removes what was left long ago; other servers may be writing to the newer ones.
-pub(crate) async fn prepare(artifacts_dir: &Path) -> Result<()> {
+pub(super) async fn prepare(artifacts_dir: &Path) -> Result<()> {
     let folder = artifacts_dir.join(FOLDER);
     fs::create_dir_all(&folder).await?;
     let mut entries = fs::read_dir(&folder).await?;
@@ -178,11 +184,13 @@ pub(crate) async fn prepare(artifacts_dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes names in a folder durable; without it, a power cut may lose them.
-async fn sync_folder(folder: Option<&Path>) -> Result<()> {
-    if let Some(folder) = folder {
-        fs::File::open(folder).await?.sync_all().await?;
-    }
+/// Writes to the store once.
+pub(super) async fn ensure_writable(artifacts_dir: &Path) -> Result<()> {
+    let probe = artifacts_dir
+        .join(FOLDER)
+        .join(format!("probe-{}", uuid::Uuid::new_v4()));
+    fs::write(&probe, b"").await?;
+    fs::remove_file(&probe).await?;
     Ok(())
 }
 
