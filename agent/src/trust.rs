@@ -134,9 +134,11 @@ impl Agent {
         let installed = record
             .installed
             .map_or(0, |installed| installed.release_counter);
+        let model = self.config.model.as_str();
         let signed = verifier
-            .artifact(&name, self.config.model.as_str(), installed, now)
-            .map_err(|error| distrust(error, None))?;
+            .artifact(&server, &name, model, installed, now)
+            .await
+            .map_err(|error| distrust(error, server.retry_after()))?;
         equal(offer, &signed).map_err(Distrust::Refused)?;
         stepped(&self.version(), &signed).map_err(Distrust::Refused)?;
         let bootloader = self.bootloader.version().await;

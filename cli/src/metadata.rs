@@ -1,5 +1,6 @@
 //! The server's signed metadata, fetched and verified before anything is built on it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -7,8 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use futures::StreamExt as _;
 use otter_protocol::admin::TrustStatus;
 use otter_trust::{
-    Document, Limits, MemoryStore, MetadataSource, Role, SourceError, TargetsDocument, Timestamp,
-    TrustError, Trusted, Verifier, verify_root, verify_root_chain, verify_targets,
+    DelegatedRole, Delegations, Document, Limits, MemoryStore, MetadataSource, Role, SourceError,
+    TargetsDocument, Timestamp, TrustError, Trusted, Verifier, verify_delegated, verify_root,
+    verify_root_chain, verify_targets,
 };
 
 use crate::Failure;
@@ -21,8 +23,22 @@ pub struct Current {
     pub root: Vec<u8>,
     /// Targets as last published; empty where nothing was signed yet.
     pub targets: TargetsDocument,
-    /// The targets' version that the server told; absent where nothing was signed yet.
-    pub targets_version: Option<u64>,
+    /// The file that they were read from; absent where nothing was signed yet.
+    pub targets_file: Option<Vec<u8>>,
+    /// Lists of the roles that are delegated to, as last published; the error where one isn't signed by those who may.
+    pub delegated: BTreeMap<DelegatedRole, Result<TargetsDocument, TrustError>>,
+    /// The versions that the server told of all lists, to see whether somebody was faster.
+    pub versions: Versions,
+}
+
+/// Versions of the publishers' own list and of delegated roles' ones.
+pub type Versions = (Option<u64>, BTreeMap<String, Option<u64>>);
+
+/// Returns the versions of all lists.
+pub fn versions(status: &TrustStatus) -> Versions {
+    let delegated = status.delegated.iter();
+    let delegated = delegated.map(|one| (one.role.clone(), one.version));
+    (status.targets_version, delegated.collect())
 }
 
 /// What a server publishes at present.
@@ -32,7 +48,10 @@ pub struct Newest {
     pub first_root: Vec<u8>,
     /// The newest root.
     pub root: Vec<u8>,
-    targets: Option<Vec<u8>>,
+    /// The publishers' own list.
+    pub targets: Option<Vec<u8>>,
+    /// Delegated roles' lists.
+    pub delegated: Vec<Vec<u8>>,
     snapshot: Option<Vec<u8>>,
     timestamp: Option<Vec<u8>>,
 }
@@ -40,8 +59,9 @@ pub struct Newest {
 impl Newest {
     /// Returns the files that there are, in the order in which trust flows.
     pub fn files(&self) -> impl Iterator<Item = &[u8]> {
-        let others = [&self.targets, &self.snapshot, &self.timestamp];
-        let others = others.into_iter().filter_map(|file| file.as_deref());
+        let online = [&self.snapshot, &self.timestamp].into_iter().flatten();
+        let lists = self.targets.iter().chain(&self.delegated);
+        let others = lists.chain(online).map(Vec::as_slice);
         std::iter::once(self.root.as_slice()).chain(others)
     }
 }
@@ -56,6 +76,13 @@ pub async fn newest(client: &Client) -> Result<Option<Newest>, Failure> {
         Some(version) => file(client, &Role::Targets.file_name(version)).await?,
         None => None,
     };
+    let mut delegated = Vec::new();
+    for one in &status.delegated {
+        if let Some(version) = one.version {
+            let name = DelegatedRole::new(&*one.role)?.file_name(version);
+            delegated.extend(file(client, &name).await?);
+        }
+    }
     let timestamp = file(client, &Role::Timestamp.file_name(0)).await?;
     let snapshot = match timestamp.as_deref().and_then(snapshot_of) {
         Some(version) => file(client, &Role::Snapshot.file_name(version)).await?,
@@ -65,6 +92,7 @@ pub async fn newest(client: &Client) -> Result<Option<Newest>, Failure> {
         first_root: first_root(client).await?,
         root: root_of(client, &status).await?,
         targets,
+        delegated,
         snapshot,
         timestamp,
     }))
@@ -110,17 +138,27 @@ pub async fn root(client: &Client, pinned: Option<&Path>) -> Result<Vec<u8>, Fai
     Ok(root)
 }
 
-/// Follows the server from a root as a device would that has seen nothing else.
+/// Follows the server from a root as a device would that has seen nothing else; returns the lists, the publishers' own first.
 pub async fn walk(
     client: &Client,
     root: &[u8],
     now: Timestamp,
-) -> Result<(Trusted, TargetsDocument), Failure> {
+) -> Result<(Trusted, Vec<TargetsDocument>), Failure> {
     let source = Source::new(client);
     let mut verifier = Verifier::open(MemoryStore::default(), Some(root))?;
     let trusted = verifier.refresh(&source, now).await?;
     let targets = source.targets().unwrap_or_default();
-    Ok((trusted, TargetsDocument::parse(&targets)?))
+    let own = TargetsDocument::parse(&targets)?;
+    let mut lists = Vec::new();
+    for role in own.delegations()?.0.into_keys() {
+        let Some(list) = verifier.list(&source, &role, now).await? else {
+            continue;
+        };
+        verify_delegated(&targets, &role, &list, now)?;
+        lists.push(TargetsDocument::parse(&list)?);
+    }
+    lists.insert(0, own);
+    Ok((trusted, lists))
 }
 
 /// Fetches the newest metadata and verifies it as a device would, from a pinned root where one is given.
@@ -149,13 +187,72 @@ pub async fn fetch(client: &Client, pinned: Option<&Path>) -> Result<Current, Fa
         },
     };
     Ok(Current {
+        delegated: match &targets {
+            Some(bytes) => delegated(client, &root, bytes, &status).await?,
+            None => BTreeMap::new(),
+        },
         root,
-        targets: match targets {
-            Some(bytes) => TargetsDocument::parse(&bytes)?,
+        targets: match &targets {
+            Some(bytes) => TargetsDocument::parse(bytes)?,
             None => TargetsDocument::new(),
         },
-        targets_version: status.targets_version,
+        targets_file: targets,
+        versions: versions(&status),
     })
+}
+
+/// Fetches the lists of the roles that these targets delegate to; one that has signed nothing yet begins empty.
+async fn delegated(
+    client: &Client,
+    root: &[u8],
+    targets: &[u8],
+    status: &TrustStatus,
+) -> Result<BTreeMap<DelegatedRole, Result<TargetsDocument, TrustError>>, Failure> {
+    let Delegations(all) = TargetsDocument::parse(targets)?.delegations()?;
+    let mut lists = BTreeMap::new();
+    for role in all.into_keys() {
+        let known = status
+            .delegated
+            .iter()
+            .find(|one| one.role == role.as_str());
+        let list = match known.and_then(|one| one.version) {
+            None => Ok(TargetsDocument::delegated(role.clone())),
+            Some(version) => team_list(client, root, targets, (&role, version)).await?,
+        };
+        lists.insert(role, list);
+    }
+    Ok(lists)
+}
+
+/// Fetches a role's list; it must be signed by those who may now, or who might under the publishers' list of an earlier day:
+/// who got other keys or models goes on from there. Its life may be over.
+async fn team_list(
+    client: &Client,
+    root: &[u8],
+    targets: &[u8],
+    (role, version): (&DelegatedRole, u64),
+) -> Result<Result<TargetsDocument, TrustError>, Failure> {
+    let name = role.file_name(version);
+    let list = file(client, &name)
+        .await?
+        .ok_or(TrustError::Missing { name })?;
+    let whenever = Timestamp::MIN;
+    let error = match verify_delegated(targets, role, &list, whenever) {
+        Ok(_) => return Ok(TargetsDocument::parse(&list)),
+        Err(error) => error,
+    };
+    for version in (1..Document::parse(targets)?.version()?).rev() {
+        let Some(earlier) = file(client, &Role::Targets.file_name(version)).await? else {
+            break;
+        };
+        if verify_targets(root, &earlier, whenever).is_err() {
+            break;
+        }
+        if verify_delegated(&earlier, role, &list, whenever).is_ok() {
+            return Ok(TargetsDocument::parse(&list));
+        }
+    }
+    Ok(Err(error))
 }
 
 /// Returns targets that one of the roots before this one trusted; fails as devices do where none did.

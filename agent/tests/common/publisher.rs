@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use otter_protocol::check_in::{Offer, OfferedArtifact};
 use otter_protocol::{ArtifactKind, AttemptId, ReleaseId, RolloutId, Sha256Digest};
 use otter_trust::{
-    ArtifactFacts, Document, OnlineKeys, OnlineMetadata, RoleKeys, Root, SecretKey, SignedArtifact,
-    TargetsDocument, renew,
+    ArtifactFacts, DelegatedRole, Delegation, Document, Lists, OnlineKeys, OnlineMetadata,
+    RoleKeys, Root, SecretKey, SignedArtifact, TargetsDocument, renew,
 };
 
 use sha2::{Digest, Sha256};
@@ -23,6 +23,9 @@ pub struct Publisher {
     targets: TargetsDocument,
     online: Option<OnlineMetadata>,
     keys: u8,
+    /// The list of the team, where the publishers have one.
+    list: Option<TargetsDocument>,
+    delegated: BTreeMap<DelegatedRole, Vec<u8>>,
     pub targets_key: u8,
     /// The key that the root names for targets.
     pub honest_key: u8,
@@ -62,6 +65,30 @@ impl Release {
                 url: format!("/device/v1/artifacts/{}", self.artifact.sha256),
             },
         }
+    }
+}
+
+/// The team's role.
+pub const TEAM: &str = "team-a";
+/// Seed of the team's key.
+pub const TEAM_KEY: u8 = 90;
+
+fn facts(
+    models: &[&str],
+    version: &str,
+    release_counter: u64,
+    kind: ArtifactKind,
+) -> ArtifactFacts {
+    ArtifactFacts {
+        models: models.iter().map(ToString::to_string).collect(),
+        version: version.to_owned(),
+        release_counter,
+        min_version: None,
+        min_bootloader_version: None,
+        kind,
+        required: false,
+        notes: String::new(),
+        downgrade_permitted: false,
     }
 }
 
@@ -109,6 +136,8 @@ impl Publisher {
             targets: TargetsDocument::new(),
             online: None,
             keys,
+            list: None,
+            delegated: BTreeMap::new(),
             targets_key: keys + 2,
             honest_key: keys + 2,
             model: MODEL.to_owned(),
@@ -153,6 +182,70 @@ impl Publisher {
         self.targets
             .permit_downgrade(&release.artifact.name(), true)
             .unwrap();
+        self.publish();
+    }
+
+    /// Gives models to the team, or takes them all back; its key has this seed.
+    pub fn delegate(&mut self, models: &[&str], key_seed: u8) {
+        let role = DelegatedRole::new(TEAM).unwrap();
+        let mut all = self.targets.delegations().unwrap();
+        all.0.remove(&role);
+        if !models.is_empty() {
+            let delegation = Delegation {
+                models: models.iter().map(ToString::to_string).collect(),
+                keys: RoleKeys::new([key(key_seed).public()], 1),
+            };
+            all.0.insert(role.clone(), delegation);
+        }
+        self.targets.set_delegations(&all).unwrap();
+        self.publish();
+        self.list
+            .get_or_insert_with(|| TargetsDocument::delegated(role));
+    }
+
+    /// Has the team sign a folder as a release for these models, whether they were given to it or not.
+    pub fn team_release(&mut self, version: &str, folder: &Path, models: &[&str]) -> Release {
+        self.team_release_until(version, folder, models, Timestamp::now() + YEAR)
+    }
+
+    /// The same, on a list that ends at another time.
+    pub fn team_release_until(
+        &mut self,
+        version: &str,
+        folder: &Path,
+        models: &[&str],
+        end: Timestamp,
+    ) -> Release {
+        let mut bytes = Vec::new();
+        pack(folder, &mut bytes).unwrap();
+        let list = self.list.as_mut().unwrap();
+        list.know_counter(self.targets.last_counter().unwrap())
+            .unwrap();
+        let counter = list.next_release_counter().unwrap();
+        let (sha256, length) = (Sha256Digest::of(&bytes), bytes.len() as u64);
+        let facts = facts(models, version, counter, self.kind);
+        let artifact = SignedArtifact {
+            sha256,
+            length,
+            facts,
+        };
+        list.add(&artifact).unwrap();
+        self.sign_list(end);
+        Release { artifact, bytes }
+    }
+
+    /// Has the team sign its list with its key, as it is.
+    pub fn sign_list(&mut self, end: Timestamp) {
+        let list = self.list.as_ref().unwrap();
+        let begin = end - YEAR;
+        let document = list.finish(begin, YEAR).unwrap();
+        let bytes = signed(document, TEAM_KEY);
+        let list = TargetsDocument::parse(&bytes).unwrap();
+        let role = list.role().unwrap().clone();
+        self.files
+            .insert(role.file_name(list.version()), bytes.clone());
+        self.delegated.insert(role, bytes);
+        self.list = Some(list);
         self.publish();
     }
 
@@ -206,24 +299,36 @@ impl Publisher {
         sha256: Sha256Digest,
         length: u64,
     ) -> SignedArtifact {
+        let counter = self.next_counter();
         let artifact = SignedArtifact {
             sha256,
             length,
             facts: ArtifactFacts {
-                models: vec![self.model.clone()],
-                version: version.to_owned(),
-                release_counter: self.targets.next_release_counter().unwrap(),
-                min_version: None,
-                min_bootloader_version: None,
-                kind,
                 required: self.required,
-                notes: String::new(),
-                downgrade_permitted: false,
+                ..facts(&[&self.model], version, counter, kind)
             },
         };
         self.targets.add(&artifact).unwrap();
         self.publish();
         artifact
+    }
+
+    /// Returns the counter after all that were given, by whomever.
+    fn next_counter(&mut self) -> u64 {
+        if let Some(list) = &self.list {
+            self.targets
+                .know_counter(list.last_counter().unwrap())
+                .unwrap();
+        }
+        self.targets.next_release_counter().unwrap()
+    }
+
+    /// Returns all that is signed by hand, the team's list with it.
+    fn lists(&self, targets: &[u8]) -> Lists {
+        Lists {
+            targets: targets.to_vec(),
+            delegated: self.delegated.clone(),
+        }
     }
 
     /// Signs targets with the key that this publisher has, then snapshot and timestamp.
@@ -237,7 +342,8 @@ impl Publisher {
             snapshot: vec![key(self.keys + 3)],
             timestamp: vec![key(self.keys + 4)],
         };
-        let mut online = renew(&self.root, &honest, self.online.as_ref(), &keys, self.now).unwrap();
+        let lists = self.lists(&honest);
+        let mut online = renew(&self.root, &lists, self.online.as_ref(), &keys, self.now).unwrap();
         if targets != honest {
             // A thief of the server's keys makes the rest fit what the thief signed.
             let (snapshot, timestamp) = (self.keys + 3, self.keys + 4);

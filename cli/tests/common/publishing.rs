@@ -11,7 +11,7 @@ use otter_protocol::admin::{NewRelease, TrustStatus};
 use otter_protocol::release::{Artifact, Release, ReleaseState};
 use otter_protocol::{ProblemCode, ReleaseId, Sha256Digest, Timestamp};
 use otter_trust::{
-    OnlineKeys, OnlineMetadata, Role, SecretKey, SignedArtifact, TargetsDocument, renew,
+    Lists, OnlineKeys, OnlineMetadata, Role, SecretKey, SignedArtifact, TargetsDocument, renew,
     verify_root, verify_root_chain, verify_targets,
 };
 use serde_json::{Value, json};
@@ -84,7 +84,8 @@ impl Publishing {
         if Some(verified.version) <= self.status().targets_version {
             return Err(refuse(&"rollback"));
         }
-        let online = renew(&root, &bytes, self.online.as_ref(), &self.keys, now);
+        let lists = Lists::of(bytes.clone());
+        let online = renew(&root, &lists, self.online.as_ref(), &self.keys, now);
         let online = online.map_err(|e| refuse(&e))?;
         for artifact in &verified.artifacts {
             self.publish(artifact)?;

@@ -52,6 +52,7 @@ mod health;
 mod import;
 mod known_device;
 mod leases;
+mod list_change;
 mod log_ins;
 mod one_time_links;
 mod online_keys;

@@ -123,8 +123,8 @@ fn check_nothing_lost(releases: &[Release], new: &[SignedArtifact]) -> Result<()
             .find(|artifact| !names.contains(&target_name(counter, &artifact.sha256)));
         if let Some(artifact) = lost {
             return Err(refused(format!(
-                "the targets lack {} of release {}, which is published. Withdraw the release first, \
-                 or sign targets that begin with those on the server",
+                "the targets lack {} of release {}, which is published, or give one of its models to nobody. \
+                 Withdraw the release first, or sign targets that begin with those on the server",
                 target_name(counter, &artifact.sha256),
                 release.version
             )));

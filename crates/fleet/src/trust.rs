@@ -1,10 +1,10 @@
 //! The signed metadata: checked before it is kept, kept fresh with the server's own keys.
 
-use otter_protocol::admin::{ChangeKind, OnlineKeys, TrustStatus, TrustWarning};
+use otter_protocol::admin::{ChangeKind, DelegatedStatus, OnlineKeys, TrustStatus, TrustWarning};
 use otter_protocol::{ProblemCode, Sha256Digest, Timestamp};
 use otter_trust::{
-    Document, Limits, OnlineMetadata, Role, Root, TargetsDocument, TrustError, VerifiedTargets,
-    renew, verify_root, verify_root_chain, verify_targets, verify_targets_succession,
+    Document, Limits, Lists, OnlineMetadata, Role, Root, TargetsDocument, TrustError, renew,
+    verify_root, verify_root_chain, verify_targets,
 };
 use sea_orm::DatabaseTransaction;
 use serde_json::{Value, json};
@@ -14,9 +14,10 @@ use crate::audit::{self, Happening};
 use crate::database;
 use crate::error::{Error, Result};
 use crate::fleet::Fleet;
+use crate::list_change::ListChange;
 use crate::online_keys;
 use crate::publication::{Publication, publications};
-use crate::trust_files::{Newest, check_size, keep, latest, sweep};
+use crate::trust_files::{Newest, check_size, keep, sweep};
 
 impl Fleet {
     /// Returns the public halves of the server's own keys; they are made at the first call.
@@ -36,25 +37,28 @@ impl Fleet {
 
     /// Returns how the fleet's trust stands.
     pub async fn trust_status(&self) -> Result<TrustStatus> {
-        let root = latest(self.db(), Role::Root).await?;
-        let targets = latest(self.db(), Role::Targets).await?;
+        let newest = Newest::load(self.db()).await?;
         let first = self.trust_metadata(&Role::Root.file_name(1)).await?;
-        let version = |version: i64| u64::try_from(version).ok();
-        let targets_untrusted =
-            root.as_ref()
-                .zip(targets.as_ref())
-                .is_some_and(|(root, targets)| {
-                    // Whoever signed it, its life and the root's have warnings of their own.
-                    let whenever = otter_trust::Timestamp::MIN;
-                    verify_targets(root.body.as_bytes(), targets.body.as_bytes(), whenever).is_err()
-                });
+        let head = |bytes: &[u8]| -> Result<(u64, Timestamp)> {
+            let document = Document::parse(bytes)?;
+            Ok((document.version()?, Timestamp::from(document.expires()?)))
+        };
+        let root = newest.root.as_deref();
+        let lists = newest.lists.as_ref();
+        let root_head = root.map(head).transpose()?;
+        let targets_head = lists.map(|lists| head(&lists.targets)).transpose()?;
+        let targets_untrusted = root.zip(lists).is_some_and(|(root, lists)| {
+            // Whoever signed it, its life and the root's have warnings of their own.
+            verify_targets(root, &lists.targets, otter_trust::Timestamp::MIN).is_err()
+        });
         Ok(TrustStatus {
-            root_version: root.as_ref().and_then(|row| version(row.version)),
-            root_expires_at: root.map(|row| Timestamp(row.expires_at)),
-            targets_version: targets.as_ref().and_then(|row| version(row.version)),
-            targets_expires_at: targets.map(|row| Timestamp(row.expires_at)),
+            root_version: root_head.map(|(version, _)| version),
+            root_expires_at: root_head.map(|(_, expires)| expires),
+            targets_version: targets_head.map(|(version, _)| version),
+            targets_expires_at: targets_head.map(|(_, expires)| expires),
             root_fingerprint: first.map(|root| Sha256Digest::of(&root)),
             targets_untrusted,
+            delegated: lists.map(delegated_status).transpose()?.unwrap_or_default(),
         })
     }
 
@@ -95,6 +99,10 @@ impl Fleet {
         }
         let root = check_root(newest.root.as_deref(), bytes, now)?;
         online_keys::check_named(&root, &keys)?;
+        if let Some(lists) = &newest.lists {
+            let delegations = TargetsDocument::parse(&lists.targets)?.delegations()?;
+            delegations.check(&root)?;
+        }
         keep(&tx, bytes, now).await?;
         let mut happening =
             Happening::new(actor, "trust.root", "trust", Role::Root).after(facts_of(&root));
@@ -103,14 +111,14 @@ impl Fleet {
         }
         audit::record(&tx, now, happening).await?;
         // Targets that the new root doesn't trust wait for their publishers; devices refuse them until then.
-        if let Some(targets) = newest
-            .targets
-            .filter(|targets| verify_targets(bytes, targets, now.to_jiff()).is_ok())
+        if let Some(lists) = newest
+            .lists
+            .filter(|lists| verify_targets(bytes, &lists.targets, now.to_jiff()).is_ok())
         {
             let is_due =
-                |online: &OnlineMetadata| online.needs_renewal(bytes, &targets, now.to_jiff());
+                |online: &OnlineMetadata| online.needs_renewal(bytes, &lists, now.to_jiff());
             if newest.online.as_ref().is_none_or(is_due) {
-                sign_online(&tx, bytes, &targets, newest.online.as_ref(), &keys, now).await?;
+                sign_online(&tx, bytes, &lists, newest.online.as_ref(), &keys, now).await?;
             }
         }
         tx.commit().await?;
@@ -119,8 +127,9 @@ impl Fleet {
         self.trust_status().await
     }
 
-    /// Takes signed targets: verifies them, checks each against store and drafts, publishes the drafts that they
-    /// complete, and signs the next snapshot and timestamp, all in one transaction.
+    /// Takes a signed list of artifacts, the publishers' own or a delegated role's: verifies it, checks each artifact against
+    /// store and drafts, publishes the drafts that it completes, and signs the next snapshot and timestamp, all in one
+    /// transaction.
     pub async fn put_targets(&self, actor: &Actor, bytes: &[u8]) -> Result<TrustStatus> {
         check_size(Role::Targets, bytes, Limits::default().targets)?;
         online_keys::load_or_make(self.db(), self.now()).await?;
@@ -134,23 +143,19 @@ impl Fleet {
                 "There is no root yet, so that nobody may sign. Make it with `otter trust init`.";
             return Err(Error::problem(ProblemCode::Conflict, detail));
         };
-        if newest.targets.as_deref() == Some(bytes) {
+        let Some(change) = ListChange::verify(&root, newest.lists, bytes, now)? else {
             tx.rollback().await?;
             return self.trust_status().await;
-        }
-        let new = verify_targets(&root, bytes, now.to_jiff())?;
-        let old = newest.targets.as_deref().map(read_targets).transpose()?;
-        if let Some(old) = &old {
-            verify_targets_succession(old, &new)?;
-        }
-        let old_artifacts = old.as_ref().map_or(&[][..], |old| &old.artifacts);
-        let publications = publications(&tx, old_artifacts, &new.artifacts).await?;
+        };
+        let found = change.found_after()?;
+        let publications = publications(&tx, &change.found_before, &found).await?;
         keep(&tx, bytes, now).await?;
-        record_targets(&tx, actor, old.as_ref(), &new, now).await?;
+        record_list(&tx, actor, &change, now).await?;
         for publication in &publications {
             publication.publish(&tx, actor, now).await?;
         }
-        sign_online(&tx, &root, bytes, newest.online.as_ref(), &keys, now).await?;
+        let online = newest.online.as_ref();
+        sign_online(&tx, &root, &change.lists, online, &keys, now).await?;
         tx.commit().await?;
         self.tell_published(&publications).await?;
         self.trust_status().await
@@ -182,10 +187,10 @@ impl Fleet {
         if !is_due(&newest, now) {
             return Ok(false);
         }
-        let (Some(root), Some(targets)) = (newest.root, newest.targets) else {
+        let (Some(root), Some(lists)) = (newest.root, newest.lists) else {
             return Ok(false);
         };
-        sign_online(&tx, &root, &targets, newest.online.as_ref(), &keys, now).await?;
+        sign_online(&tx, &root, &lists, newest.online.as_ref(), &keys, now).await?;
         sweep(&tx, now).await?;
         audit::record(
             &tx,
@@ -200,13 +205,13 @@ impl Fleet {
 }
 
 fn is_due(newest: &Newest, now: Timestamp) -> bool {
-    let (Some(root), Some(targets)) = (&newest.root, &newest.targets) else {
+    let (Some(root), Some(lists)) = (&newest.root, &newest.lists) else {
         return false;
     };
     newest
         .online
         .as_ref()
-        .is_none_or(|online| online.needs_renewal(root, targets, now.to_jiff()))
+        .is_none_or(|online| online.needs_renewal(root, lists, now.to_jiff()))
 }
 
 fn check_root(old: Option<&[u8]>, new: &[u8], now: Timestamp) -> Result<Root> {
@@ -236,46 +241,48 @@ fn check_root(old: Option<&[u8]>, new: &[u8], now: Timestamp) -> Result<Root> {
 async fn sign_online(
     tx: &DatabaseTransaction,
     root: &[u8],
-    targets: &[u8],
+    lists: &Lists,
     previous: Option<&OnlineMetadata>,
     keys: &otter_trust::OnlineKeys,
     now: Timestamp,
 ) -> Result<()> {
-    let next = renew(root, targets, previous, keys, now.to_jiff())?;
+    let next = renew(root, lists, previous, keys, now.to_jiff())?;
     if previous.is_none_or(|previous| previous.snapshot != next.snapshot) {
         keep(tx, &next.snapshot, now).await?;
     }
     keep(tx, &next.timestamp, now).await
 }
 
-/// Reads targets that were verified when they came: by now their keys may be others, or their life over.
-fn read_targets(bytes: &[u8]) -> Result<VerifiedTargets> {
-    let document = Document::parse(bytes)?;
-    let list = TargetsDocument::parse(bytes)?;
-    Ok(VerifiedTargets {
-        version: document.version()?,
-        expires: document.expires()?,
-        artifacts: list.artifacts()?,
-        withdrawn: list.withdrawn()?,
-        signed_by: Vec::new(),
-    })
+/// Says how each delegated role's list stands.
+fn delegated_status(lists: &Lists) -> Result<Vec<DelegatedStatus>> {
+    let untrusted = lists.untrusted()?;
+    let delegations = TargetsDocument::parse(&lists.targets)?.delegations()?;
+    let of = |(role, delegation): (&otter_trust::DelegatedRole, &otter_trust::Delegation)| {
+        let list = lists.delegated.get(role);
+        let document = list.map(|list| Document::parse(list)).transpose()?;
+        let expires = document.as_ref().map(Document::expires).transpose()?;
+        Ok(DelegatedStatus {
+            role: role.to_string(),
+            models: delegation.models.iter().cloned().collect(),
+            version: document.as_ref().map(Document::version).transpose()?,
+            expires_at: expires.map(Timestamp::from),
+            untrusted: untrusted.contains_key(role),
+        })
+    };
+    delegations.0.iter().map(of).collect()
 }
 
-async fn record_targets(
+async fn record_list(
     tx: &DatabaseTransaction,
     actor: &Actor,
-    old: Option<&VerifiedTargets>,
-    new: &VerifiedTargets,
+    change: &ListChange,
     now: Timestamp,
 ) -> Result<()> {
-    let after = json!({
-        "version": new.version,
-        "expires": Timestamp::from(new.expires),
-        "targets": new.artifacts.len(),
-        "signed_by": new.signed_by,
-    });
-    let mut happening = Happening::new(actor, "trust.targets", "trust", Role::Targets).after(after);
-    if let Some(old) = old {
+    let role = change.role.as_ref();
+    let subject = role.map_or(Role::Targets.as_str(), |role| role.as_str());
+    let mut happening =
+        Happening::new(actor, "trust.targets", "trust", subject).after(change.facts());
+    if let Some(old) = &change.old {
         happening =
             happening.before(json!({ "version": old.version, "targets": old.artifacts.len() }));
     }

@@ -1,14 +1,16 @@
 //! The metadata files as they are kept: every root, the targets, and what the server signs by itself.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::future::Cache;
 use otter_protocol::Timestamp;
-use otter_trust::{Document, OnlineMetadata, Role, TrustError};
+use otter_trust::{DelegatedRole, Document, Lists, OnlineMetadata, Role, TrustError};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 use crate::entity::trust_metadata;
@@ -63,7 +65,8 @@ impl TrustFiles {
 }
 
 impl Fleet {
-    /// Returns a metadata file by TUF's name for it: `3.root.json`, `timestamp.json`, `7.snapshot.json`, `9.targets.json`.
+    /// Returns a metadata file by TUF's name for it: `3.root.json`, `timestamp.json`, `7.snapshot.json`, `9.targets.json`,
+    /// `4.team-a.json`.
     pub async fn trust_metadata(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some((role, version)) = parse_name(name) else {
             return Ok(None);
@@ -73,11 +76,11 @@ impl Fleet {
         }
         let row = match version {
             Some(version) => {
-                trust_metadata::Entity::find_by_id((role.to_string(), version))
+                trust_metadata::Entity::find_by_id((role, version))
                     .one(self.db())
                     .await?
             }
-            None => latest(self.db(), role).await?,
+            None => latest(self.db(), &role).await?,
         };
         let body = row.map(|row| Arc::new(row.body.into_bytes()));
         self.inner
@@ -93,17 +96,25 @@ impl Fleet {
 #[derive(Debug, Default)]
 pub(crate) struct Newest {
     pub(crate) root: Option<Vec<u8>>,
-    pub(crate) targets: Option<Vec<u8>>,
+    pub(crate) lists: Option<Lists>,
     pub(crate) online: Option<OnlineMetadata>,
 }
 
 impl Newest {
     pub(crate) async fn load(db: &impl ConnectionTrait) -> Result<Self> {
-        let snapshot = body(db, Role::Snapshot).await?;
-        let timestamp = body(db, Role::Timestamp).await?;
+        let snapshot = body(db, Role::Snapshot.as_str()).await?;
+        let timestamp = body(db, Role::Timestamp.as_str()).await?;
+        let targets = body(db, Role::Targets.as_str()).await?;
+        let lists = match targets {
+            Some(targets) => Some(Lists {
+                targets,
+                delegated: delegated(db).await?,
+            }),
+            None => None,
+        };
         Ok(Self {
-            root: body(db, Role::Root).await?,
-            targets: body(db, Role::Targets).await?,
+            root: body(db, Role::Root.as_str()).await?,
+            lists,
             online: snapshot
                 .zip(timestamp)
                 .map(|(snapshot, timestamp)| OnlineMetadata {
@@ -114,17 +125,44 @@ impl Newest {
     }
 }
 
-async fn body(db: &impl ConnectionTrait, role: Role) -> Result<Option<Vec<u8>>> {
+/// Returns the newest list of each role that was ever delegated to.
+async fn delegated(db: &impl ConnectionTrait) -> Result<BTreeMap<DelegatedRole, Vec<u8>>> {
+    let mut lists = BTreeMap::new();
+    for role in delegated_roles(db).await? {
+        if let Some(list) = body(db, role.as_str()).await? {
+            lists.insert(role, list);
+        }
+    }
+    Ok(lists)
+}
+
+/// Returns the roles beside the four that metadata is kept of.
+async fn delegated_roles(db: &impl ConnectionTrait) -> Result<Vec<DelegatedRole>> {
+    let own = Role::ALL.map(Role::as_str);
+    let names: Vec<String> = trust_metadata::Entity::find()
+        .select_only()
+        .column(trust_metadata::Column::Role)
+        .distinct()
+        .filter(trust_metadata::Column::Role.is_not_in(own))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let role =
+        |name: String| DelegatedRole::new(name).map_err(|error| Error::Corrupt(error.to_string()));
+    names.into_iter().map(role).collect()
+}
+
+async fn body(db: &impl ConnectionTrait, role: &str) -> Result<Option<Vec<u8>>> {
     Ok(latest(db, role).await?.map(|row| row.body.into_bytes()))
 }
 
-/// Returns the newest file of a role.
+/// Returns the newest file of a role: one of the four, or a delegated one.
 pub(crate) async fn latest(
     db: &impl ConnectionTrait,
-    role: Role,
+    role: &str,
 ) -> Result<Option<trust_metadata::Model>> {
     Ok(trust_metadata::Entity::find()
-        .filter(trust_metadata::Column::Role.eq(role.as_str()))
+        .filter(trust_metadata::Column::Role.eq(role))
         .order_by_desc(trust_metadata::Column::Version)
         .one(db)
         .await?)
@@ -133,7 +171,10 @@ pub(crate) async fn latest(
 /// Keeps a file, byte for byte.
 pub(crate) async fn keep(tx: &DatabaseTransaction, bytes: &[u8], now: Timestamp) -> Result<()> {
     let document = Document::parse(bytes)?;
-    let role = document.role()?;
+    let role = match document.delegated_role()? {
+        Some(role) => role.to_string(),
+        None => document.role()?.to_string(),
+    };
     let malformed = |reason: String| TrustError::Malformed {
         what: format!("the {role} file"),
         reason,
@@ -142,7 +183,7 @@ pub(crate) async fn keep(tx: &DatabaseTransaction, bytes: &[u8], now: Timestamp)
     let version =
         i64::try_from(document.version()?).map_err(|error| malformed(error.to_string()))?;
     let row = trust_metadata::ActiveModel {
-        role: Set(role.to_string()),
+        role: Set(role.clone()),
         version: Set(version),
         body: Set(body.to_owned()),
         expires_at: Set(Timestamp::from(document.expires()?).0),
@@ -154,14 +195,16 @@ pub(crate) async fn keep(tx: &DatabaseTransaction, bytes: &[u8], now: Timestamp)
     Ok(())
 }
 
-/// Removes snapshots, timestamps and targets that were replaced long ago; every root stays.
+/// Removes snapshots, timestamps and lists that were replaced long ago; every root stays.
 pub(crate) async fn sweep(tx: &DatabaseTransaction, now: Timestamp) -> Result<()> {
-    for role in [Role::Snapshot, Role::Timestamp, Role::Targets] {
-        let Some(newest) = latest(tx, role).await? else {
+    let own = [Role::Snapshot, Role::Timestamp, Role::Targets].map(|role| role.to_string());
+    let delegated = delegated_roles(tx).await?.into_iter().map(String::from);
+    for role in own.into_iter().chain(delegated) {
+        let Some(newest) = latest(tx, &role).await? else {
             continue;
         };
         trust_metadata::Entity::delete_many()
-            .filter(trust_metadata::Column::Role.eq(role.as_str()))
+            .filter(trust_metadata::Column::Role.eq(role))
             .filter(trust_metadata::Column::Version.lt(newest.version))
             .filter(trust_metadata::Column::CreatedAt.lt(now.minus_sec(KEPT_SEC).0))
             .exec(tx)
@@ -181,17 +224,19 @@ pub(crate) fn check_size(role: Role, bytes: &[u8], limit: u64) -> Result<()> {
     }))
 }
 
-/// Reads a file's name: its role and version; the timestamp alone has none.
-fn parse_name(name: &str) -> Option<(Role, Option<i64>)> {
+/// Reads a file's name: its role, one of the four or a delegated one, and version; the timestamp alone has none.
+fn parse_name(name: &str) -> Option<(String, Option<i64>)> {
     if name == "timestamp.json" {
-        return Some((Role::Timestamp, None));
+        return Some((Role::Timestamp.to_string(), None));
     }
     let (version, role) = name.strip_suffix(".json")?.split_once('.')?;
-    let role = [Role::Root, Role::Snapshot, Role::Targets]
-        .into_iter()
-        .find(|known| known.as_str() == role)?;
+    let known = match role.parse() {
+        Ok(Role::Timestamp) => return None,
+        Ok(role) => role.to_string(),
+        Err(_) => DelegatedRole::new(role).ok()?.into(),
+    };
     let number: i64 = version.parse().ok()?;
-    (number > 0 && number.to_string() == version).then_some((role, Some(number)))
+    (number > 0 && number.to_string() == version).then_some((known, Some(number)))
 }
 
 #[cfg(test)]
@@ -209,9 +254,14 @@ mod tests {
 
     #[test]
     fn names_are_tufs_and_nothing_else() {
-        assert_eq!(parse_name("timestamp.json"), Some((Role::Timestamp, None)));
-        assert_eq!(parse_name("12.root.json"), Some((Role::Root, Some(12))));
-        assert_eq!(parse_name("1.targets.json"), Some((Role::Targets, Some(1))));
+        for (name, role, version) in [
+            ("timestamp.json", "timestamp", None),
+            ("12.root.json", "root", Some(12)),
+            ("1.targets.json", "targets", Some(1)),
+            ("4.team-a.json", "team-a", Some(4)),
+        ] {
+            assert_eq!(parse_name(name), Some((role.to_owned(), version)));
+        }
         for other in [
             "root.json",
             "01.root.json",
@@ -219,6 +269,8 @@ mod tests {
             "-1.root.json",
             "+1.root.json",
             "1.timestamp.json",
+            "1.Team.json",
+            "1.a.b.json",
             "1.root",
             "../1.root.json",
             "",

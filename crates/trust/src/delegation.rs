@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::engine::encode_role;
+use crate::delegated_role::encode;
 use crate::fetch::pinned;
 use crate::verifier::{load, save};
-use crate::{MetadataSource, Role, TrustError, TrustStore, Verifier};
+use crate::{DelegatedRole, MetadataSource, Role, TrustError, TrustStore, Verifier};
 
 /// A target as a trusted role has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +63,24 @@ impl<S: TrustStore> Verifier<S> {
         Ok(None)
     }
 
+    /// Returns the list of a role that the trusted targets delegate to, byte for byte; `None` where it has signed none yet.
+    ///
+    /// Needs a [`refresh`](Self::refresh) whose metadata has not expired at `now`.
+    pub async fn list(
+        &mut self,
+        source: &impl MetadataSource,
+        role: &DelegatedRole,
+        now: Timestamp,
+    ) -> Result<Option<Vec<u8>>, TrustError> {
+        self.trusted(now)?;
+        let edge = (role.as_str(), Role::Targets.as_str());
+        let loaded = self.load_role(source, edge, now).await;
+        match loaded.map_err(|error| error.on_the_list_of(role.as_str()))? {
+            true => load(&self.store, &role.meta_name()),
+            false => Ok(None),
+        }
+    }
+
     /// Returns whether files on the server are named by what is in them.
     #[must_use]
     pub fn has_consistent_snapshots(&self) -> bool {
@@ -70,7 +88,7 @@ impl<S: TrustStore> Verifier<S> {
     }
 
     /// Makes sure that a role is loaded; `false` where the snapshot doesn't know it.
-    async fn load_role(
+    pub(crate) async fn load_role(
         &mut self,
         source: &impl MetadataSource,
         (role, delegator): (&str, &str),
@@ -87,7 +105,7 @@ impl<S: TrustStore> Verifier<S> {
         let Some(pin) = self.set.delegated_pin(role) else {
             return Ok(false);
         };
-        let file = format!("{}.json", encode_role(role));
+        let file = format!("{}.json", encode(role));
         if let Some(stored) = load(&self.store, &file)?
             && self
                 .set

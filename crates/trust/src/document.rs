@@ -4,10 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{PublicKey, Role, SecretKey, TrustError};
+use crate::{DelegatedRole, PublicKey, Role, SecretKey, TrustError};
 
 /// Version of the TUF specification that this crate writes.
 pub(crate) const SPEC_VERSION: &str = "1.0.31";
+
+/// Says on a delegated role's list whose it is: TUF itself has no word for it, and files travel.
+pub(crate) const DELEGATED_ROLE: &str = "x-otter-role";
 
 /// Any TUF metadata file: unsigned, partly signed or ready.
 ///
@@ -56,6 +59,16 @@ impl Document {
     /// Returns the role that the document speaks for.
     pub fn role(&self) -> Result<Role, TrustError> {
         Ok(self.head()?.role)
+    }
+
+    /// Returns the delegated role that a list of artifacts is for; `None` for the publishers' own, and for other roles.
+    pub fn delegated_role(&self) -> Result<Option<DelegatedRole>, TrustError> {
+        match self.signed.get(DELEGATED_ROLE) {
+            None => Ok(None),
+            Some(role) => DelegatedRole::deserialize(role)
+                .map(Some)
+                .map_err(|error| malformed("the metadata file", error)),
+        }
     }
 
     /// Returns the document's version.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sigstore_tuf::{Error, Metadata, TrustedMetadataSet};
 
+use crate::delegated_role::encode;
 use crate::document::malformed;
 use crate::{Role, TrustError};
 
@@ -130,7 +131,7 @@ impl TrustedSet {
 
     /// Returns a file's name on the server: with its version, where the root has consistent snapshots.
     pub(crate) fn file_name(&self, role: &str, version: u64) -> String {
-        let role = encode_role(role);
+        let role = encode(role);
         if self.0.root().consistent_snapshot {
             format!("{version}.{role}.json")
         } else {
@@ -206,14 +207,20 @@ impl TrustedSet {
         Ok((roles, false))
     }
 
-    /// Returns a field of the trusted targets that TUF doesn't know.
-    pub(crate) fn targets_field(&self, name: &str) -> Option<&Value> {
-        self.0.targets_role("targets")?.extra.get(name)
+    /// Returns a field of a trusted role that TUF doesn't know.
+    pub(crate) fn field_of(&self, role: &str, name: &str) -> Option<&Value> {
+        self.0.targets_role(role)?.extra.get(name)
     }
 
     /// Returns a target of a trusted role by its name.
     pub(crate) fn target_of(&self, role: &str, name: &str) -> Option<Value> {
         serde_json::to_value(self.0.targets_role(role)?.target(name)?).ok()
+    }
+
+    /// Returns whether the trusted targets delegate this target to a role, first of all.
+    pub(crate) fn is_delegated(&self, role: &str, target: &str) -> Result<bool, TrustError> {
+        let (roles, _) = self.delegations(Role::Targets.as_str(), target)?;
+        Ok(roles.first().is_some_and(|first| first == role))
     }
 
     /// Returns a target of the trusted targets by its name.
@@ -247,6 +254,31 @@ pub(crate) fn verify_signed(root: &[u8], role: Role, bytes: &[u8]) -> Result<(),
     .map_err(|error| translate(role, error))
 }
 
+/// Checks one file by itself: signed for `role` by a threshold of the keys that these targets name for it.
+///
+/// Says nothing of its version or expiry, nor of who signed the targets.
+pub(crate) fn verify_delegated_signed(
+    targets: &[u8],
+    role: &str,
+    bytes: &[u8],
+) -> Result<(), TrustError> {
+    let targets = Metadata::<sigstore_tuf::Targets>::from_slice(targets)
+        .map_err(|error| translate(Role::Targets, error))?
+        .into_signed();
+    let found = targets.delegations.as_ref().and_then(|all| {
+        let role = all.roles.iter().find(|one| one.name == role)?;
+        Some((&all.keys, role))
+    });
+    let Some((keys, delegated)) = found else {
+        return Err(TrustError::Refused(format!(
+            "nothing is delegated to {role}. Whoever holds the targets keys does so with `otter trust delegate {role}`"
+        )));
+    };
+    Metadata::<sigstore_tuf::Targets>::from_slice(bytes)
+        .and_then(|file| file.verify_threshold(keys, &delegated.role_keys(), role))
+        .map_err(|error| translate(Role::Targets, error))
+}
+
 /// Returns the versions that a snapshot names, by file.
 pub(crate) fn snapshot_versions(bytes: &[u8]) -> Result<BTreeMap<String, u64>, TrustError> {
     let snapshot = Metadata::<sigstore_tuf::Snapshot>::from_slice(bytes)
@@ -256,20 +288,6 @@ pub(crate) fn snapshot_versions(bytes: &[u8]) -> Result<BTreeMap<String, u64>, T
         .into_iter()
         .map(|(file, meta)| (file, meta.version))
         .collect())
-}
-
-/// Writes a role's name so that it is safe in addresses and file names: all but unreserved characters of RFC 3986 in `%XX`.
-pub(crate) fn encode_role(role: &str) -> String {
-    let mut encoded = String::with_capacity(role.len());
-    for byte in role.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }
 
 fn pin(meta: &sigstore_tuf::MetaFile) -> Pin {
@@ -328,8 +346,11 @@ fn translate(role: Role, error: Error) -> TrustError {
     }
 }
 
-/// The library says "snapshot (via timestamp)" and "targets.json (via snapshot)".
+/// The library says "snapshot (via timestamp)", and "targets.json (via snapshot)" or a delegated role's file.
 fn rolled_back(name: &str) -> Option<Role> {
-    let name = name.split([' ', '.']).next()?;
-    name.parse().ok()
+    let file = name.split(' ').next()?;
+    match file.strip_suffix(".json") {
+        Some(role) => Some(role.parse().unwrap_or(Role::Targets)),
+        None => file.parse().ok(),
+    }
 }

@@ -92,6 +92,15 @@ pub enum TrustError {
         why: Unfit,
     },
 
+    /// Something is wrong with the list of a delegated role, so that nothing on it counts.
+    #[error("{source} (on the list of {role})")]
+    Delegated {
+        /// The role's name.
+        role: String,
+        /// What is wrong.
+        source: Box<TrustError>,
+    },
+
     /// The bytes of an artifact are not those that were signed.
     #[error(
         "wrong software: {name} was signed with {signed_length} bytes, SHA-256 {signed}, \
@@ -196,6 +205,13 @@ pub enum Unfit {
         /// Models it is signed for.
         models: Vec<String>,
     },
+    /// A delegated role signed it for a model that it wasn't given.
+    NotDelegated {
+        /// The role's name.
+        role: String,
+        /// The model.
+        model: String,
+    },
     /// Publishers withdrew it.
     Withdrawn {
         /// Why, in their words; may be empty.
@@ -231,11 +247,29 @@ impl fmt::Display for Unfit {
                 "is signed for {}, not for {model}. Publish an artifact for {model}",
                 models.join(", ")
             ),
+            Self::NotDelegated { role, model } => write!(
+                f,
+                "is signed by {role} for {model}, which {role} was not given. \
+                 Leave {model} out, or have whoever holds the targets keys run `otter trust delegate {role} --model …`"
+            ),
             Self::OlderCounter { installed, offered } => write!(
                 f,
                 "has release counter {offered}, lower than {installed} which the device has. \
                  Sign a permission to downgrade, or publish it as a new release"
             ),
+        }
+    }
+}
+
+impl TrustError {
+    /// Says on whose list it was found. What has nothing to do with the list is left as it is.
+    pub(crate) fn on_the_list_of(self, role: &str) -> Self {
+        match self {
+            Self::Unreachable { .. } | Self::Store { .. } => self,
+            source => Self::Delegated {
+                role: role.to_owned(),
+                source: Box::new(source),
+            },
         }
     }
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::document::{SPEC_VERSION, expiry, next_version};
-use crate::engine::{TrustedSet, verify_signed};
-use crate::{Document, Role, SecretKey, TrustError};
+use crate::engine::{TrustedSet, snapshot_versions, verify_signed};
+use crate::{Document, Lists, Role, SecretKey, TrustError};
 
 /// Life of a snapshot.
 pub const SNAPSHOT_LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -42,12 +42,12 @@ impl OnlineMetadata {
         Document::parse(&self.timestamp)?.version()
     }
 
-    /// Returns whether it is time to renew: less than half of a life is left, or root or targets
+    /// Returns whether it is time to renew: less than half of a life is left, or root or a list
     /// have changed.
     #[must_use]
-    pub fn needs_renewal(&self, root: &[u8], targets: &[u8], now: Timestamp) -> bool {
+    pub fn needs_renewal(&self, root: &[u8], lists: &Lists, now: Timestamp) -> bool {
         self.timestamp_is_due(root, now)
-            || self.snapshot_is_due(root, targets, now)
+            || self.snapshot_is_due(root, lists, now)
             || !pins(&self.timestamp, "snapshot.json", &self.snapshot)
     }
 
@@ -56,36 +56,42 @@ impl OnlineMetadata {
             || verify_signed(root, Role::Timestamp, &self.timestamp).is_err()
     }
 
-    fn snapshot_is_due(&self, root: &[u8], targets: &[u8], now: Timestamp) -> bool {
+    fn snapshot_is_due(&self, root: &[u8], lists: &Lists, now: Timestamp) -> bool {
         half_gone(&self.snapshot, SNAPSHOT_LIFE, now)
             || verify_signed(root, Role::Snapshot, &self.snapshot).is_err()
-            || !pins(&self.snapshot, "targets.json", targets)
+            || lists
+                .files()
+                .any(|(name, file)| !pins(&self.snapshot, &name, file))
     }
 }
 
-/// Makes the next timestamp, and the next snapshot where it is due, over these targets.
+/// Makes the next timestamp, and the next snapshot where it is due, over these lists.
 ///
 /// `previous` is what is published now, `None` at the very first. Before it returns, the result is
 /// verified as a device would: [`TrustError::TooFewSignatures`] when the keys are not those of the
-/// root, [`TrustError::Rollback`] when the targets are older than the published ones.
+/// root, [`TrustError::Rollback`] when a list is older than the published one,
+/// [`TrustError::MixAndMatch`] when a published one is missing.
 pub fn renew(
     root: &[u8],
-    targets: &[u8],
+    lists: &Lists,
     previous: Option<&OnlineMetadata>,
     keys: &OnlineKeys,
     now: Timestamp,
 ) -> Result<OnlineMetadata, TrustError> {
-    refuse_older_targets(previous, targets)?;
+    refuse_older(previous, lists)?;
     let snapshot = match previous {
-        Some(previous) if !previous.snapshot_is_due(root, targets, now) => {
-            previous.snapshot.clone()
-        }
+        Some(previous) if !previous.snapshot_is_due(root, lists, now) => previous.snapshot.clone(),
         _ => {
             let before = previous.map(OnlineMetadata::snapshot_version).transpose()?;
             let version = next_version(before.unwrap_or(0), Role::Snapshot)?;
             let expires = expiry(now, SNAPSHOT_LIFE)?;
-            let meta = ("targets.json", targets);
-            sign(Role::Snapshot, version, expires, meta, &keys.snapshot)?
+            sign(
+                Role::Snapshot,
+                version,
+                expires,
+                lists.files(),
+                &keys.snapshot,
+            )?
         }
     };
     let before = previous
@@ -93,13 +99,13 @@ pub fn renew(
         .transpose()?;
     let version = next_version(before.unwrap_or(0), Role::Timestamp)?;
     let expires = expiry(now, TIMESTAMP_LIFE)?;
-    let meta = ("snapshot.json", snapshot.as_slice());
+    let meta = [("snapshot.json".to_owned(), snapshot.as_slice())];
     let timestamp = sign(Role::Timestamp, version, expires, meta, &keys.timestamp)?;
     let next = OnlineMetadata {
         snapshot,
         timestamp,
     };
-    verify_published(root, &next, targets, now)?;
+    verify_published(root, &next, &lists.targets, now)?;
     Ok(next)
 }
 
@@ -117,42 +123,54 @@ pub fn verify_published(
     set.update_targets(targets, now)
 }
 
-fn refuse_older_targets(
-    previous: Option<&OnlineMetadata>,
-    targets: &[u8],
-) -> Result<(), TrustError> {
+/// Devices never go back to an older list, and never on without one that they have seen named.
+fn refuse_older(previous: Option<&OnlineMetadata>, lists: &Lists) -> Result<(), TrustError> {
     let Some(previous) = previous else {
         return Ok(());
     };
-    let offered = Document::parse(targets)?.version()?;
-    let snapshot = Document::parse(&previous.snapshot)?;
-    match pinned(&snapshot, "targets.json").and_then(|pin| pin.get("version")?.as_u64()) {
-        Some(trusted) if offered < trusted => Err(TrustError::Rollback {
-            role: Role::Targets,
-            trusted,
-            offered,
-        }),
-        _ => Ok(()),
+    let offered = lists.versions()?;
+    for (file, trusted) in snapshot_versions(&previous.snapshot)? {
+        match offered.get(&file).copied() {
+            None => {
+                return Err(TrustError::MixAndMatch {
+                    reason: format!("the lists lack {file}, which the snapshot before named"),
+                });
+            }
+            Some(offered) if offered < trusted => {
+                return Err(TrustError::Rollback {
+                    role: Role::Targets,
+                    trusted,
+                    offered,
+                });
+            }
+            Some(_) => {}
+        }
     }
+    Ok(())
 }
 
-fn sign(
+fn sign<'a>(
     role: Role,
     version: u64,
     expires: Timestamp,
-    (name, file): (&str, &[u8]),
+    files: impl IntoIterator<Item = (String, &'a [u8])>,
     keys: &[SecretKey],
 ) -> Result<Vec<u8>, TrustError> {
+    let mut meta = serde_json::Map::new();
+    for (name, file) in files {
+        let pin = json!({
+            "version": Document::parse(file)?.version()?,
+            "length": file.len(),
+            "hashes": { "sha256": sha256(file) },
+        });
+        meta.insert(name, pin);
+    }
     let mut document = Document::unsigned(json!({
         "_type": role,
         "spec_version": SPEC_VERSION,
         "version": version,
         "expires": expires,
-        "meta": { name: {
-            "version": Document::parse(file)?.version()?,
-            "length": file.len(),
-            "hashes": { "sha256": sha256(file) },
-        } },
+        "meta": meta,
     }));
     for key in keys {
         document.sign(key)?;

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use otter_protocol::Sha256Digest;
 
-use crate::engine::{TrustedSet, verify_signed};
-use crate::{Document, Role, Root, SignedArtifact, TargetsDocument, TrustError};
+use crate::document::malformed;
+use crate::engine::{TrustedSet, verify_delegated_signed, verify_signed};
+use crate::{
+    DelegatedRole, Delegation, Document, Role, RoleKeys, Root, SignedArtifact, TargetsDocument,
+    TrustError, Unfit,
+};
 
 /// Targets whose signatures and life were checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,19 +46,89 @@ pub fn verify_targets(
     TrustedSet::from_root(root)?.check_root_expired(now)?;
     verify_signed(root, Role::Targets, targets)?;
     let document = Document::parse(targets)?;
+    if let Some(role) = document.delegated_role()? {
+        return Err(malformed("the targets file", format!("it is {role}'s")));
+    }
+    TargetsDocument::parse(targets)?.delegations()?;
+    verified(&document, &Root::parse(root)?.targets, now)
+}
+
+/// Verifies a delegated role's list against targets that were verified: signatures to the threshold, life, every
+/// artifact's facts, and that the role was given every model that it signs for.
+pub fn verify_delegated(
+    targets: &[u8],
+    role: &DelegatedRole,
+    list: &[u8],
+    now: Timestamp,
+) -> Result<VerifiedTargets, TrustError> {
+    verify_delegated_list(targets, role, list, now)
+        .map_err(|error| error.on_the_list_of(role.as_str()))
+}
+
+fn verify_delegated_list(
+    targets: &[u8],
+    role: &DelegatedRole,
+    list: &[u8],
+    now: Timestamp,
+) -> Result<VerifiedTargets, TrustError> {
+    verify_delegated_signed(targets, role.as_str(), list)?;
+    let delegations = TargetsDocument::parse(targets)?.delegations()?;
+    let delegation = delegations
+        .get(role)
+        .ok_or_else(|| malformed("the targets file", format!("it doesn't name {role}")))?;
+    let document = Document::parse(list)?;
+    match document.delegated_role()? {
+        Some(named) if named == *role => {}
+        Some(named) => return Err(malformed("the list", format!("it is {named}'s"))),
+        None => return Err(malformed("the list", "it doesn't say whose it is")),
+    }
+    let verified = verified(&document, &delegation.keys, now)?;
+    for artifact in &verified.artifacts {
+        delegation.check_models(role, artifact)?;
+    }
+    Ok(verified)
+}
+
+/// Reads a list whose signatures were verified, and judges its life.
+fn verified(
+    document: &Document,
+    keys: &RoleKeys,
+    now: Timestamp,
+) -> Result<VerifiedTargets, TrustError> {
     let expires = document.expires()?;
     if expires < now {
         let role = Role::Targets;
         return Err(TrustError::Freeze { role, expires });
     }
-    let list = TargetsDocument::parse(targets)?;
+    let list = TargetsDocument::parse(&document.to_bytes()?)?;
     Ok(VerifiedTargets {
         version: document.version()?,
         expires,
         artifacts: list.artifacts()?,
         withdrawn: list.withdrawn()?,
-        signed_by: signing_status(root, &document)?.valid,
+        signed_by: SigningStatus::of(keys, document).valid,
     })
+}
+
+impl Delegation {
+    /// Fails where an artifact fits a model that the role wasn't given.
+    pub fn check_models(
+        &self,
+        role: &DelegatedRole,
+        artifact: &SignedArtifact,
+    ) -> Result<(), TrustError> {
+        let mut models = artifact.facts.models.iter();
+        match models.find(|model| !self.models.contains(*model)) {
+            None => Ok(()),
+            Some(model) => Err(TrustError::WrongSoftware {
+                name: artifact.name(),
+                why: Unfit::NotDelegated {
+                    role: role.to_string(),
+                    model: model.clone(),
+                },
+            }),
+        }
+    }
 }
 
 /// Verifies that publishing `new` after `old` goes forward.
@@ -114,35 +188,38 @@ impl SigningStatus {
     pub fn is_complete(&self) -> bool {
         self.valid.len() >= self.threshold
     }
+
+    /// Tells who of these keys signed a document.
+    #[must_use]
+    pub fn of(keys: &RoleKeys, document: &Document) -> Self {
+        let threshold = keys.threshold;
+        let keys: BTreeMap<_, _> = keys.keys.iter().map(|key| (key.key_id(), key)).collect();
+        let (mut valid, mut strangers) = (Vec::new(), Vec::new());
+        for id in document.signers() {
+            match keys.get(id) {
+                None => strangers.push(id.to_owned()),
+                Some(key) if document.is_signed_by(key) => valid.push(id.to_owned()),
+                Some(_) => {}
+            }
+        }
+        let missing = keys.into_keys().filter(|id| !valid.contains(id)).collect();
+        Self {
+            valid,
+            missing,
+            strangers,
+            threshold,
+        }
+    }
 }
 
 /// Tells who signed a document for its role, and who may yet, by the keys of `root`.
 ///
-/// For a root that follows another, ask with the old root and with the new: both must be complete.
+/// For a root that follows another, ask with the old root and with the new: both must be complete. Of a delegated role's
+/// list the delegation's keys judge: see [`SigningStatus::of`].
 pub fn signing_status(root: &[u8], document: &Document) -> Result<SigningStatus, TrustError> {
     let role = document.role()?;
     let root = Root::parse(root)?;
-    let keys: BTreeMap<_, _> = root
-        .role(role)
-        .keys
-        .iter()
-        .map(|key| (key.key_id(), key))
-        .collect();
-    let (mut valid, mut strangers) = (Vec::new(), Vec::new());
-    for id in document.signers() {
-        match keys.get(id) {
-            None => strangers.push(id.to_owned()),
-            Some(key) if document.is_signed_by(key) => valid.push(id.to_owned()),
-            Some(_) => {}
-        }
-    }
-    let missing = keys.into_keys().filter(|id| !valid.contains(id)).collect();
-    Ok(SigningStatus {
-        valid,
-        missing,
-        strangers,
-        threshold: root.role(role).threshold,
-    })
+    Ok(SigningStatus::of(root.role(role), document))
 }
 
 /// What a person wants to know of a root.

@@ -1,9 +1,12 @@
 //! One artifact as publishers sign it: a TUF target with Otter's words in `custom`.
 
+use std::collections::BTreeMap;
+
 use otter_protocol::{ArtifactKind, Sha256Digest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::delegated_role::encode;
 use crate::document::malformed;
 use crate::{TrustError, Unfit};
 
@@ -70,6 +73,17 @@ impl SignedArtifact {
         target_name(self.facts.release_counter, &self.sha256)
     }
 
+    /// Returns its names on the list of a delegated role, one for each model, by the model.
+    ///
+    /// A device looks for the name with its own model, so that what a role was given decides whom it reaches.
+    #[must_use]
+    pub fn delegated_names(&self) -> BTreeMap<String, String> {
+        let models = self.facts.models.iter();
+        models
+            .map(|model| (model.clone(), delegated_name(model, &self.name())))
+            .collect()
+    }
+
     /// Writes the target as TUF has it.
     #[must_use]
     pub fn to_target(&self) -> Value {
@@ -82,6 +96,31 @@ impl SignedArtifact {
 
     /// Reads a target; fails where it is none of Otter's, or its name belongs to another.
     pub fn from_target(name: &str, target: &Value) -> Result<Self, TrustError> {
+        let artifact = Self::read(name, target)?;
+        if artifact.name() != name {
+            return Err(malformed(
+                &format!("target {name}"),
+                format!("its name should be {}", artifact.name()),
+            ));
+        }
+        Ok(artifact)
+    }
+
+    /// Reads a target from the list of a delegated role; its name must be that of one of its models.
+    pub fn from_delegated_target(name: &str, target: &Value) -> Result<Self, TrustError> {
+        let artifact = Self::read(name, target)?;
+        let names = artifact.delegated_names();
+        if names.values().any(|own| own == name) {
+            return Ok(artifact);
+        }
+        let names: Vec<_> = names.into_values().collect();
+        Err(malformed(
+            &format!("target {name}"),
+            format!("its name should be one of {}", names.join(", ")),
+        ))
+    }
+
+    fn read(name: &str, target: &Value) -> Result<Self, TrustError> {
         let what = || format!("target {name}");
         let target = Target::deserialize(target).map_err(|error| malformed(&what(), error))?;
         let facts = target
@@ -94,12 +133,6 @@ impl SignedArtifact {
             facts,
         };
         artifact.check()?;
-        if artifact.name() != name {
-            return Err(malformed(
-                &what(),
-                format!("its name should be {}", artifact.name()),
-            ));
-        }
         Ok(artifact)
     }
 
@@ -164,6 +197,11 @@ pub fn target_name(release_counter: u64, sha256: &Sha256Digest) -> String {
     format!("r{release_counter}/{sha256}")
 }
 
+/// Returns the name for a model on a delegated role's list: `{model}/r{release_counter}/{sha256}`, the model encoded.
+pub(crate) fn delegated_name(model: &str, name: &str) -> String {
+    format!("{}/{name}", encode(model))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +255,23 @@ mod tests {
         ] {
             let error = SignedArtifact::from_target(&name, &target).unwrap_err();
             assert!(matches!(error, TrustError::Malformed { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_delegated_name_is_one_of_its_models() {
+        let artifact = artifact();
+        let target = artifact.to_target();
+        let names = artifact.delegated_names();
+        let expected = ["rpi4", "rpi5"].map(|model| format!("{model}/{}", artifact.name()));
+        assert_eq!(names.into_values().collect::<Vec<_>>(), expected);
+        for name in &expected {
+            let read = SignedArtifact::from_delegated_target(name, &target).unwrap();
+            assert_eq!(read, artifact);
+            assert!(SignedArtifact::from_target(name, &target).is_err());
+        }
+        for other in [artifact.name(), format!("toaster/{}", artifact.name())] {
+            assert!(SignedArtifact::from_delegated_target(&other, &target).is_err());
         }
     }
 

@@ -1,14 +1,14 @@
 //! The list of signed artifacts, while a publisher changes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use otter_protocol::Sha256Digest;
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
-use crate::document::{SPEC_VERSION, expiry, malformed, next_version};
-use crate::{Document, Role, SignedArtifact, TrustError};
+use crate::document::{DELEGATED_ROLE, SPEC_VERSION, expiry, malformed, next_version};
+use crate::{DelegatedRole, Delegations, Document, Role, SignedArtifact, TrustError};
 
 /// Keeps the highest counter ever given, so that a withdrawn release's is not given again.
 const LAST_COUNTER: &str = "x-otter-last-release-counter";
@@ -16,11 +16,18 @@ const LAST_COUNTER: &str = "x-otter-last-release-counter";
 /// What must never be installed again, by SHA-256, with why: signed, so that no server can leave it out.
 pub(crate) const WITHDRAWN: &str = "x-otter-withdrawn";
 
+/// Whom publishers delegate to.
+const DELEGATIONS: &str = "delegations";
+
 /// The targets metadata in work: read it, add and withdraw, then [`finish`](Self::finish) and sign.
+///
+/// It is the publishers' own list, or a delegated role's. There an artifact stands once for each of its models, under names
+/// that only a role to which the model was given may sign; here it is one, whatever the list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetsDocument {
     fields: Map<String, Value>,
     version: u64,
+    role: Option<DelegatedRole>,
 }
 
 impl TargetsDocument {
@@ -29,7 +36,20 @@ impl TargetsDocument {
     pub fn new() -> Self {
         let mut fields = Map::new();
         fields.insert("targets".to_owned(), json!({}));
-        Self { fields, version: 0 }
+        Self {
+            fields,
+            version: 0,
+            role: None,
+        }
+    }
+
+    /// Begins the list of a delegated role.
+    #[must_use]
+    pub fn delegated(role: DelegatedRole) -> Self {
+        let mut list = Self::new();
+        list.fields.insert(DELEGATED_ROLE.to_owned(), json!(role));
+        list.role = Some(role);
+        list
     }
 
     /// Reads a targets file; checks its form, not its signatures.
@@ -47,10 +67,43 @@ impl TargetsDocument {
         if !fields.get("targets").is_some_and(Value::is_object) {
             return Err(malformed("the targets file", "it has no `targets`"));
         }
-        Ok(Self {
+        let list = Self {
             version: document.version()?,
+            role: document.delegated_role()?,
             fields,
-        })
+        };
+        if list.role.is_some() && list.fields.contains_key(DELEGATIONS) {
+            return Err(malformed(
+                "the targets file",
+                "a delegated role can't delegate further",
+            ));
+        }
+        Ok(list)
+    }
+
+    /// Returns whose list it is; `None` for the publishers' own.
+    #[must_use]
+    pub const fn role(&self) -> Option<&DelegatedRole> {
+        self.role.as_ref()
+    }
+
+    /// Returns whom the publishers delegate to.
+    pub fn delegations(&self) -> Result<Delegations, TrustError> {
+        Delegations::read(self.fields.get(DELEGATIONS))
+    }
+
+    /// Delegates to these roles from now on, and to no others.
+    ///
+    /// Check them against the root first ([`Delegations::check`]).
+    pub fn set_delegations(&mut self, delegations: &Delegations) -> Result<(), TrustError> {
+        if let Some(role) = &self.role {
+            return Err(TrustError::Refused(format!(
+                "{role} can't delegate further: only the publishers' own list can"
+            )));
+        }
+        let fields = &mut self.fields;
+        fields.insert(DELEGATIONS.to_owned(), delegations.to_value());
+        Ok(())
     }
 
     /// Returns the version that was read; the finished one is the next.
@@ -59,11 +112,29 @@ impl TargetsDocument {
         self.version
     }
 
-    /// Returns the artifacts, in the order of their names; fails on a target that is none of Otter's.
+    /// Returns the artifacts, in the order of their names; fails on a target that is none of Otter's, and on a delegated
+    /// role's artifact that isn't there for each of its models.
     pub fn artifacts(&self) -> Result<Vec<SignedArtifact>, TrustError> {
-        self.targets()
-            .map(|(name, target)| SignedArtifact::from_target(name, target))
-            .collect()
+        if self.role.is_none() {
+            let targets = self.targets();
+            return targets
+                .map(|(name, target)| SignedArtifact::from_target(name, target))
+                .collect();
+        }
+        let mut all: BTreeMap<String, SignedArtifact> = BTreeMap::new();
+        for (name, target) in self.targets() {
+            let artifact = SignedArtifact::from_delegated_target(name, target)?;
+            let targets = self.fields.get("targets");
+            let differs = |own: &String| targets.and_then(|all| all.get(own)) != Some(target);
+            if artifact.delegated_names().values().any(differs) {
+                return Err(malformed(
+                    &format!("target {name}"),
+                    "it isn't there, or not the same, for each of its models",
+                ));
+            }
+            all.insert(artifact.name(), artifact);
+        }
+        Ok(all.into_values().collect())
     }
 
     /// Returns the counter for the next release: one more than the highest ever given.
@@ -88,7 +159,7 @@ impl TargetsDocument {
         }
         let last = self.last_counter()?.max(counter);
         let name = artifact.name();
-        if self.targets().any(|(other, _)| *other == name) {
+        if self.names_of(&name).next().is_some() {
             return Err(TrustError::Refused(format!(
                 "{name} is signed already. Withdraw it first to sign it anew"
             )));
@@ -98,21 +169,85 @@ impl TargetsDocument {
                 "the bytes of {name} were withdrawn, for good. Build others, and sign those"
             )));
         }
-        self.targets_mut()?.insert(name, artifact.to_target());
+        self.insert(artifact)?;
         self.fields.insert(LAST_COUNTER.to_owned(), json!(last));
+        Ok(())
+    }
+
+    /// Learns of a counter that another list gave: counters are the fleet's, whoever signs.
+    pub fn know_counter(&mut self, given: u64) -> Result<(), TrustError> {
+        let last = self.last_counter()?.max(given);
+        if last > 0 {
+            self.fields.insert(LAST_COUNTER.to_owned(), json!(last));
+        }
+        Ok(())
+    }
+
+    /// Returns the highest counter that this list knows of; 0 where none was given yet.
+    pub fn last_counter(&self) -> Result<u64, TrustError> {
+        let kept = self.fields.get(LAST_COUNTER).and_then(Value::as_u64);
+        let artifacts = self.artifacts()?;
+        let highest = artifacts
+            .iter()
+            .map(|artifact| artifact.facts.release_counter)
+            .max();
+        Ok(highest.max(kept).unwrap_or(0))
+    }
+
+    /// Takes off whatever isn't for these models alone: what a role that has fewer now can't sign any more. Returns the
+    /// names.
+    pub fn leave_only(&mut self, models: &BTreeSet<String>) -> Result<Vec<String>, TrustError> {
+        let last = self.last_counter()?;
+        let is_left = |artifact: &SignedArtifact| {
+            let mut all = artifact.facts.models.iter();
+            all.all(|model| models.contains(model))
+        };
+        let artifacts = self.artifacts()?;
+        let gone: Vec<_> = artifacts.iter().filter(|one| !is_left(one)).collect();
+        for artifact in &gone {
+            let names: Vec<_> = self.names_of(&artifact.name()).cloned().collect();
+            self.targets_mut()?.retain(|name, _| !names.contains(name));
+        }
+        self.know_counter(last)?;
+        Ok(gone.into_iter().map(SignedArtifact::name).collect())
+    }
+
+    /// Takes over from a role that is delegated to no longer: the last counter, what it withdrew (but nothing that this list
+    /// has), and, where it is wanted, its releases.
+    pub fn take_over(&mut self, other: &Self, releases: bool) -> Result<(), TrustError> {
+        self.know_counter(other.last_counter()?)?;
+        let own: Vec<_> = self.artifacts()?;
+        let mut withdrawn = self.withdrawn()?;
+        for (sha256, reason) in other.withdrawn()? {
+            if own.iter().all(|artifact| artifact.sha256 != sha256) {
+                withdrawn.entry(sha256).or_insert(reason);
+            }
+        }
+        let adopted = other.artifacts()?;
+        for artifact in adopted.iter().filter(|_| releases) {
+            if !withdrawn.contains_key(&artifact.sha256) {
+                self.insert(artifact)?;
+            }
+        }
+        if !withdrawn.is_empty() {
+            self.fields.insert(WITHDRAWN.to_owned(), json!(withdrawn));
+        }
         Ok(())
     }
 
     /// Withdraws an artifact by its target's name: no device installs these bytes any more, whatever names them.
     pub fn withdraw(&mut self, name: &str, reason: &str) -> Result<(), TrustError> {
         let last = self.last_counter()?;
-        let Some(target) = self.targets_mut()?.remove(name) else {
+        let Some(artifact) = self.artifact(name)? else {
             return Err(TrustError::Refused(format!(
                 "{name} is not among the signed targets, so it cannot be withdrawn"
             )));
         };
+        let names: Vec<_> = self.names_of(name).cloned().collect();
+        let targets = self.targets_mut()?;
+        targets.retain(|other, _| !names.contains(other));
         self.fields.insert(LAST_COUNTER.to_owned(), json!(last));
-        let sha256 = SignedArtifact::from_target(name, &target)?.sha256;
+        let sha256 = artifact.sha256;
         let mut withdrawn = self.withdrawn()?;
         withdrawn.insert(sha256, reason.to_owned());
         self.fields.insert(WITHDRAWN.to_owned(), json!(withdrawn));
@@ -126,16 +261,13 @@ impl TargetsDocument {
 
     /// Permits, or no longer permits, that devices go back to this artifact from a newer release.
     pub fn permit_downgrade(&mut self, name: &str, permitted: bool) -> Result<(), TrustError> {
-        let targets = self.targets_mut()?;
-        let Some(target) = targets.get_mut(name) else {
+        let Some(mut artifact) = self.artifact(name)? else {
             return Err(TrustError::Refused(format!(
                 "{name} is not among the signed targets. Publish it first"
             )));
         };
-        let mut artifact = SignedArtifact::from_target(name, target)?;
         artifact.facts.downgrade_permitted = permitted;
-        *target = artifact.to_target();
-        Ok(())
+        self.insert(&artifact)
     }
 
     /// Makes the next version, unsigned, with `life` from `now`.
@@ -147,6 +279,33 @@ impl TargetsDocument {
         fields.insert("version".to_owned(), json!(version));
         fields.insert("expires".to_owned(), json!(expiry(now, life)?));
         Ok(Document::unsigned(Value::Object(fields)))
+    }
+
+    /// Returns the artifact of this name, however many entries it has.
+    fn artifact(&self, name: &str) -> Result<Option<SignedArtifact>, TrustError> {
+        let mut all = self.artifacts()?.into_iter();
+        Ok(all.find(|artifact| artifact.name() == name))
+    }
+
+    /// Returns the entries of an artifact, by its name without a model.
+    fn names_of(&self, name: &str) -> impl Iterator<Item = &String> {
+        let below_a_model = format!("/{name}");
+        let own = name.to_owned();
+        let is_its = move |entry: &&String| **entry == own || entry.ends_with(&below_a_model);
+        self.targets().map(|(entry, _)| entry).filter(is_its)
+    }
+
+    /// Puts an artifact on the list, in the place of what is there of it.
+    fn insert(&mut self, artifact: &SignedArtifact) -> Result<(), TrustError> {
+        let names = match self.role {
+            None => vec![artifact.name()],
+            Some(_) => artifact.delegated_names().into_values().collect(),
+        };
+        let targets = self.targets_mut()?;
+        for name in names {
+            targets.insert(name, artifact.to_target());
+        }
+        Ok(())
     }
 
     fn targets(&self) -> impl Iterator<Item = (&String, &Value)> {
@@ -162,16 +321,6 @@ impl TargetsDocument {
             .get_mut("targets")
             .and_then(Value::as_object_mut)
             .ok_or_else(|| malformed("the targets file", "it has no `targets`"))
-    }
-
-    fn last_counter(&self) -> Result<u64, TrustError> {
-        let kept = self.fields.get(LAST_COUNTER).and_then(Value::as_u64);
-        let artifacts = self.artifacts()?;
-        let highest = artifacts
-            .iter()
-            .map(|artifact| artifact.facts.release_counter)
-            .max();
-        Ok(highest.max(kept).unwrap_or(0))
     }
 }
 
@@ -193,117 +342,4 @@ impl Default for TargetsDocument {
 }
 
 #[cfg(test)]
-mod tests {
-    use otter_protocol::{ArtifactKind, Sha256Digest};
-
-    use super::*;
-    use crate::ArtifactFacts;
-
-    const LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
-
-    fn artifact(counter: u64, byte: u8) -> SignedArtifact {
-        SignedArtifact {
-            sha256: Sha256Digest([byte; 32]),
-            length: 1,
-            facts: ArtifactFacts {
-                models: vec!["rpi4".to_owned()],
-                version: format!("1.{counter}.0"),
-                release_counter: counter,
-                min_version: None,
-                min_bootloader_version: None,
-                kind: ArtifactKind::Image,
-                required: false,
-                notes: String::new(),
-                downgrade_permitted: false,
-            },
-        }
-    }
-
-    fn reread(targets: &TargetsDocument) -> TargetsDocument {
-        let document = targets.finish(Timestamp::UNIX_EPOCH, LIFE).unwrap();
-        TargetsDocument::parse(&document.to_bytes().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn versions_and_counters_go_up_by_one() {
-        let mut targets = TargetsDocument::new();
-        assert_eq!(targets.next_release_counter().unwrap(), 1);
-        targets.add(&artifact(1, 1)).unwrap();
-        targets.add(&artifact(1, 2)).unwrap();
-        let mut targets = reread(&targets);
-        assert_eq!(targets.version(), 1);
-        assert_eq!(targets.next_release_counter().unwrap(), 2);
-        targets.add(&artifact(2, 1)).unwrap();
-        let targets = reread(&targets);
-        assert_eq!(targets.version(), 2);
-        let counters: Vec<_> = targets.artifacts().unwrap();
-        assert_eq!(counters, [artifact(1, 1), artifact(1, 2), artifact(2, 1)]);
-    }
-
-    #[test]
-    fn a_withdrawn_counter_is_not_given_again() {
-        let mut targets = TargetsDocument::new();
-        targets.add(&artifact(1, 1)).unwrap();
-        targets.withdraw(&artifact(1, 1).name(), "").unwrap();
-        let targets = reread(&targets);
-        assert_eq!(targets.artifacts().unwrap(), []);
-        assert_eq!(targets.next_release_counter().unwrap(), 2);
-    }
-
-    #[test]
-    fn what_was_withdrawn_is_never_signed_again() {
-        let mut targets = TargetsDocument::new();
-        targets.add(&artifact(1, 1)).unwrap();
-        targets
-            .withdraw(&artifact(1, 1).name(), "it bites")
-            .unwrap();
-        let mut targets = reread(&targets);
-        let list = targets.withdrawn().unwrap();
-        assert_eq!(
-            list.get(&artifact(1, 1).sha256).map(String::as_str),
-            Some("it bites")
-        );
-        let error = targets.add(&artifact(2, 1)).unwrap_err().to_string();
-        assert!(error.contains("were withdrawn"), "{error}");
-        targets.add(&artifact(2, 2)).unwrap();
-    }
-
-    #[test]
-    fn doubles_gaps_and_strangers_are_refused_and_change_nothing() {
-        let mut targets = TargetsDocument::new();
-        targets.add(&artifact(1, 1)).unwrap();
-        let before = targets.clone();
-        assert!(targets.add(&artifact(1, 1)).is_err());
-        assert!(targets.add(&artifact(3, 1)).is_err());
-        assert!(targets.add(&artifact(0, 1)).is_err());
-        assert!(targets.withdraw("r9/none", "").is_err());
-        assert!(targets.permit_downgrade("r9/none", true).is_err());
-        assert_eq!(targets, before);
-    }
-
-    #[test]
-    fn a_permission_to_downgrade_comes_and_goes() {
-        let mut targets = TargetsDocument::new();
-        targets.add(&artifact(1, 1)).unwrap();
-        let name = artifact(1, 1).name();
-        for permitted in [true, false] {
-            targets.permit_downgrade(&name, permitted).unwrap();
-            let [read] = &reread(&targets).artifacts().unwrap()[..] else {
-                panic!("one artifact")
-            };
-            assert_eq!(read.facts.downgrade_permitted, permitted);
-        }
-    }
-
-    #[test]
-    fn what_a_newer_otter_wrote_is_kept() {
-        let bytes = br#"{"signatures":[],"signed":{"_type":"targets","spec_version":"1.0.31",
-            "version":4,"expires":"2030-01-01T00:00:00Z","targets":{},"x-new":{"a":1}}}"#;
-        let document = TargetsDocument::parse(bytes)
-            .unwrap()
-            .finish(Timestamp::UNIX_EPOCH, LIFE)
-            .unwrap();
-        assert_eq!(document.signed()["x-new"]["a"], 1);
-        assert_eq!(document.version().unwrap(), 5);
-    }
-}
+mod tests;

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::document::{DELEGATED_ROLE, malformed};
 use crate::engine::{TrustedSet, snapshot_versions, verify_signed};
 use crate::fetch::{Limits, fetch, pinned, required};
-use crate::targets::{WITHDRAWN, withdrawn};
-use crate::{MetadataSource, Role, SignedArtifact, TrustError, TrustStore, Unfit};
+use crate::{MetadataSource, Role, TrustError, TrustStore};
 
 const ROOT: &str = "root.json";
 const TIMESTAMP: &str = "timestamp.json";
@@ -146,37 +146,6 @@ impl<S: TrustStore> Verifier<S> {
         })
     }
 
-    /// Returns the artifact that the server's decision names, if publishers signed it for this model
-    /// and its release counter is not lower than the installed one (0 where nothing is installed).
-    ///
-    /// Needs a [`refresh`](Self::refresh) whose metadata has not expired at `now`.
-    pub fn artifact(
-        &self,
-        name: &str,
-        model: &str,
-        installed_counter: u64,
-        now: Timestamp,
-    ) -> Result<SignedArtifact, TrustError> {
-        self.trusted(now)?;
-        let refused = |why| TrustError::WrongSoftware {
-            name: name.to_owned(),
-            why,
-        };
-        // Whatever else is signed: what was withdrawn stays withdrawn, under each name that it has.
-        let withdrawn = withdrawn(self.set.targets_field(WITHDRAWN))?;
-        let digest = name.rsplit('/').next().unwrap_or(name);
-        if let Some((_, reason)) = withdrawn.iter().find(|(own, _)| own.to_string() == digest) {
-            let reason = reason.clone();
-            return Err(refused(Unfit::Withdrawn { reason }));
-        }
-        let Some(target) = self.set.target(name) else {
-            return Err(refused(Unfit::NotSigned));
-        };
-        let artifact = SignedArtifact::from_target(name, &target)?;
-        artifact.fits(model, installed_counter)?;
-        Ok(artifact)
-    }
-
     /// Returns the version of the trusted root.
     #[must_use]
     pub fn root_version(&self) -> u64 {
@@ -299,6 +268,10 @@ impl<S: TrustStore> Verifier<S> {
         let bytes = pinned(source, &name, pin, self.limits.targets).await?;
         let mut set = self.set.clone();
         set.update_targets(&bytes, now)?;
+        if let Some(role) = set.field_of(Role::Targets.as_str(), DELEGATED_ROLE) {
+            let reason = format!("it is the list of {role}, which doesn't sign for every model");
+            return Err(malformed("the targets file", reason));
+        }
         save(&mut self.store, TARGETS, &bytes)?;
         self.set = set;
         Ok(())

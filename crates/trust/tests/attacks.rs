@@ -150,10 +150,10 @@ fn freeze_of_what_lies_below_a_fresh_timestamp() {
 #[test]
 fn freeze_after_a_refresh_long_past() {
     let repository = Repository::new();
-    let device = repository.device();
+    let mut device = repository.device();
     let name = artifact(1, b"release 1").name();
-    device.artifact(&name, MODEL, 0, later(24)).unwrap();
-    let error = device.artifact(&name, MODEL, 0, later(25)).unwrap_err();
+    common::judge(&mut device, &name, MODEL, 0, later(24)).unwrap();
+    let error = common::judge(&mut device, &name, MODEL, 0, later(25)).unwrap_err();
     assert!(
         matches!(
             error,
@@ -271,7 +271,7 @@ fn fast_forward_to_targets_that_do_not_exist_installs_nothing() {
     let error = attacked(&mut device, &server, 1);
     assert!(matches!(error, TrustError::Missing { .. }), "{error}");
     let name = artifact(1, b"release 1").name();
-    assert!(device.artifact(&name, MODEL, 0, later(1)).is_err());
+    assert!(common::judge(&mut device, &name, MODEL, 0, later(1)).is_err());
     // The rightful server goes on with new keys of its own.
     repository.rotate(&[], |root| {
         root.snapshot.keys = common::publics(&[17]);

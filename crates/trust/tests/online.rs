@@ -4,7 +4,7 @@ mod common;
 
 use common::{Repository, YEAR, key, later, publics, start};
 use otter_trust::{
-    Document, OnlineKeys, Role, RoleKeys, SNAPSHOT_LIFE, TIMESTAMP_LIFE, TrustError, renew,
+    Document, Lists, OnlineKeys, Role, RoleKeys, SNAPSHOT_LIFE, TIMESTAMP_LIFE, TrustError, renew,
     verify_published,
 };
 
@@ -25,10 +25,8 @@ fn a_timestamp_lives_a_day_and_a_snapshot_a_week() {
 fn renewal_is_due_at_half_a_life() {
     let repository = Repository::new();
     let online = repository.online.as_ref().unwrap();
-    let due = |hours| {
-        let (root, targets) = (&repository.current_root, &repository.current_targets);
-        online.needs_renewal(root, targets, later(hours))
-    };
+    let due =
+        |hours| online.needs_renewal(&repository.current_root, &repository.lists(), later(hours));
     assert!(!due(0) && !due(12) && due(13) && due(100));
 }
 
@@ -47,11 +45,7 @@ fn the_timestamp_is_renewed_daily_and_the_snapshot_only_when_due() {
     assert_eq!(versions(&repository), (3, 2));
     repository.release(b"release 2");
     let online = repository.online.clone().unwrap();
-    assert!(online.needs_renewal(
-        &repository.current_root,
-        &repository.current_targets,
-        later(86)
-    ));
+    assert!(online.needs_renewal(&repository.current_root, &repository.lists(), later(86)));
     repository.publish(later(86));
     assert_eq!(versions(&repository), (4, 3));
 }
@@ -69,8 +63,8 @@ fn new_server_keys_in_the_root_make_renewal_due() {
             _ => repository.timestamp_signers = vec![seed],
         }
         let online = repository.online.clone().unwrap();
-        let (root, targets) = (&repository.current_root, &repository.current_targets);
-        assert!(online.needs_renewal(root, targets, start()), "{role}");
+        let (root, lists) = (&repository.current_root, &repository.lists());
+        assert!(online.needs_renewal(root, lists, start()), "{role}");
         repository.publish(start());
     }
 }
@@ -92,8 +86,8 @@ fn wrong_or_too_few_server_keys_are_noticed_before_publishing() {
             snapshot: snapshot.into_iter().map(key).collect(),
             timestamp: timestamp.into_iter().map(key).collect(),
         };
-        let (root, targets) = (&repository.current_root, &repository.current_targets);
-        match renew(root, targets, repository.online.as_ref(), &keys, start()).unwrap_err() {
+        let (root, lists) = (&repository.current_root, &repository.lists());
+        match renew(root, lists, repository.online.as_ref(), &keys, start()).unwrap_err() {
             TrustError::TooFewSignatures { role, .. } => assert_eq!(role, short),
             other => panic!("{other}"),
         }
@@ -109,7 +103,8 @@ fn older_or_unsigned_targets_are_not_published() {
     let renewed = |targets: &[u8]| {
         let online = repository.online.as_ref();
         let keys = repository.online_keys();
-        renew(&repository.current_root, targets, online, &keys, start())
+        let lists = Lists::of(targets);
+        renew(&repository.current_root, &lists, online, &keys, start())
     };
     let error = renewed(&old).unwrap_err();
     let expected = matches!(

@@ -1,7 +1,7 @@
 """Reads a repository with python-tuf's own client, as another implementation of TUF would.
 
-Usage: python_tuf.py REPOSITORY [EXPECTED], where REPOSITORY holds the metadata files and EXPECTED, a
-JSON file, says what they should say.
+Usage: python_tuf.py REPOSITORY EXPECTED [--unknown NAME], where REPOSITORY holds the metadata files and EXPECTED, a
+JSON file, says what they should say. No role may speak for the target NAME.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ def check_key_ids(root: Metadata) -> None:
 
 
 def main() -> None:
-    folder, expected_file = map(pathlib.Path, sys.argv[1:])
+    folder, expected_file = map(pathlib.Path, sys.argv[1:3])
     expected = json.loads(expected_file.read_text())
     root = Metadata.from_bytes((folder / "1.root.json").read_bytes())
     check_key_ids(root)
@@ -59,7 +59,9 @@ def main() -> None:
         ]
         assert versions == expected["versions"], versions
         assert set(trusted.targets.targets) == set(expected["targets"])
-        for name, target in expected["targets"].items():
+        for name in sys.argv[4:]:
+            assert updater.get_targetinfo(name) is None, name
+        for name, target in {**expected["targets"], **expected["delegated"]}.items():
             info = updater.get_targetinfo(name)
             assert info is not None and info.to_dict() == target, name
     print("python-tuf agrees")

@@ -29,6 +29,8 @@ fn repository() -> Repository {
     repository.targets_signers = vec![4, 5, 14];
     repository.timestamp_signers = vec![18, 28];
     repository.release(b"release 2");
+    repository.delegate("team-a", &["esp32/v2", "gateway"], &[31, 32], 2);
+    repository.team_release("team-a", &["esp32/v2", "gateway"], b"team 1", &[31, 32]);
     repository.publish(now);
     repository
 }
@@ -44,7 +46,18 @@ fn expected(repository: &Repository) -> Value {
         online.snapshot_version().unwrap(),
         repository.targets.version(),
     ]);
-    json!({ "versions": versions, "targets": targets })
+    let team = repository.list("team-a").artifacts().unwrap();
+    let delegations = repository.targets.delegations().unwrap();
+    let entries = |artifact: &SignedArtifact| {
+        let names = artifact.delegated_names().into_iter();
+        let given = names.filter(|(model, _)| delegations.role_for(model).is_some());
+        let target = artifact.to_target();
+        given
+            .map(|(_, name)| (name, target.clone()))
+            .collect::<Vec<_>>()
+    };
+    let delegated: Map<_, _> = team.iter().flat_map(entries).collect();
+    json!({ "versions": versions, "targets": targets, "delegated": delegated })
 }
 
 fn client(repository: &Repository, folder: &Path) -> Command {
@@ -66,7 +79,16 @@ fn python_tuf_reads_what_we_sign_and_refuses_what_was_changed() {
     let output = run(&mut client(&repository, folder.path()));
     assert_eq!(output.stdout, b"python-tuf agrees\n");
 
-    let name = "2.targets.json";
+    // A list that the team's keys signed for a model that they weren't given is searched by nobody.
+    let model = ["gateway", "rpi4"];
+    let released = repository.team_release("team-a", &model, b"too much", &[31, 32]);
+    repository.publish(Timestamp::now());
+    let mut strange = client(&repository, folder.path());
+    let name = format!("rpi4/{}", released.name());
+    let output = run(strange.args(["--unknown", &name]));
+    assert_eq!(output.stdout, b"python-tuf agrees\n");
+
+    let name = "3.targets.json";
     let targets = String::from_utf8(repository.files[name].clone()).unwrap();
     let changed = targets.replace("Fewer bugs", "Fewer bufs");
     assert_ne!(targets, changed);

@@ -52,7 +52,7 @@ fn goes_on_from_its_store_after_a_restart() {
     refresh(&mut device, &source, later(1)).unwrap();
     assert_eq!(source.asked(), ["2.root.json", "timestamp.json"]);
     let name = artifact(1, b"release 1").name();
-    device.artifact(&name, MODEL, 0, later(1)).unwrap();
+    common::judge(&mut device, &name, MODEL, 0, later(1)).unwrap();
 }
 
 #[test]

@@ -229,7 +229,7 @@ fn devices_follow_rotation_of_every_key() {
     repository.publish(later(1));
     let trusted = refresh(&mut device, &repository.source(), later(2)).unwrap();
     assert_eq!((trusted.root, trusted.targets), (2, 2));
-    let found = device.artifact(&second.name(), common::MODEL, 1, later(2));
+    let found = common::judge(&mut device, &second.name(), common::MODEL, 1, later(2));
     assert_eq!(found.unwrap(), second);
 
     // The keys that were retired sign no further root.

@@ -469,6 +469,28 @@ def takes_targets_from_those_who_may_speak_for_them():
     assert not client.download("releases/x/1") and client.trusted()["C"] == 1
 
 
+def takes_a_teams_releases_for_its_models_alone():
+    """The delegations that `otter trust delegate` writes, signed by python-tuf."""
+    repository = Repository()
+    repository.delegate("targets", "team-a", ["rpi4/*/*", "rpi5/*/*"], terminating=True)
+    repository.delegate("targets", "team-b", ["gateway/*/*"], terminating=True)
+    repository.delegate("targets", "all", ["*/*/*"])
+    for name in ["rpi4/r2/ab", "rpi5/r2/ab", "gateway/r2/ab"]:
+        repository.add_target("team-a", name, b"by team-a")
+    repository.add_target("all", "gateway/r2/ab", b"behind one that ends the search")
+    for role in ["team-a", "team-b", "all"]:
+        repository.sign(role)
+    repository.publish("targets", "snapshot", "timestamp")
+    client = Client(repository)
+    assert client.download("rpi4/r2/ab", "rpi5/r2/ab"), client.said
+    assert client.downloaded() == [b"by team-a", b"by team-a"]
+    assert not client.download("gateway/r2/ab") and "no role" in client.said
+    # Taken back, it is found no more.
+    del repository.targets.delegations.roles["team-a"]
+    repository.publish("targets", "snapshot", "timestamp")
+    assert not Client(repository).download("rpi4/r2/ab")
+
+
 def writes_roles_names_so_that_they_are_safe():
     for role in ["?", "#", "/role", "../role", "ü"]:
         repository = Repository()

@@ -5,7 +5,7 @@
 mod common;
 
 use common::thief::{attacked, stolen};
-use common::{MODEL, Repository, Source, YEAR, artifact, later, signed, start};
+use common::{MODEL, Repository, Source, YEAR, artifact, judge, later, signed, start};
 use otter_trust::{Role, TargetsDocument, TrustError, Trusted, Unfit, Verifier};
 
 #[test]
@@ -34,19 +34,24 @@ fn wrong_software_by_a_decision_that_names_another_artifact() {
     let mut repository = Repository::new();
     let second = repository.release(b"release 2");
     repository.publish(later(1));
-    let device = repository.device();
-    let why = |name: &str, model: &str, counter: u64| match device
-        .artifact(name, model, counter, start())
-        .unwrap_err()
+    let mut device = repository.device();
+    assert_eq!(
+        judge(&mut device, &second.name(), MODEL, 1, start()).unwrap(),
+        second
+    );
+    let mut why = |name: &str, model: &str, counter: u64| match judge(
+        &mut device,
+        name,
+        model,
+        counter,
+        start(),
+    )
+    .unwrap_err()
     {
         TrustError::WrongSoftware { why, .. } => why,
         other => panic!("{other}"),
     };
     let first = artifact(1, b"release 1");
-    assert_eq!(
-        device.artifact(&second.name(), MODEL, 1, start()).unwrap(),
-        second
-    );
     assert_eq!(
         why(&artifact(2, b"malware").name(), MODEL, 1),
         Unfit::NotSigned
@@ -72,9 +77,9 @@ fn a_downgrade_takes_the_publishers_word() {
     repository.targets.permit_downgrade(&first, true).unwrap();
     repository.sign_targets();
     repository.publish(later(1));
-    let device = repository.device();
-    device.artifact(&first, MODEL, 2, start()).unwrap();
-    assert!(device.artifact(&first, "esp32", 2, start()).is_err());
+    let mut device = repository.device();
+    judge(&mut device, &first, MODEL, 2, start()).unwrap();
+    assert!(judge(&mut device, &first, "esp32", 2, start()).is_err());
 }
 
 #[test]
@@ -85,11 +90,9 @@ fn a_device_without_a_refresh_installs_nothing() {
     let Trusted { root, .. } = device.trusted(start()).unwrap();
     assert_eq!(root, 1);
     attacked(&mut device, &Source::new(Default::default()), 1);
-    for device in [
-        &device,
-        &Verifier::open(device.store().clone(), None).unwrap(),
-    ] {
-        let error = device.artifact(&name, MODEL, 0, start()).unwrap_err();
+    let restarted = Verifier::open(device.store().clone(), None).unwrap();
+    for mut device in [device, restarted] {
+        let error = judge(&mut device, &name, MODEL, 0, start()).unwrap_err();
         assert!(matches!(error, TrustError::NotRefreshed), "{error}");
     }
 }
@@ -113,9 +116,9 @@ fn wrong_software_that_was_withdrawn_whatever_names_it() {
     repository.current_targets = bytes.clone();
     repository.files.insert("3.targets.json".to_owned(), bytes);
     repository.publish(later(2));
-    let device = repository.device_at(later(2));
+    let mut device = repository.device_at(later(2));
     for name in [first.name(), again.name()] {
-        match device.artifact(&name, MODEL, 0, later(2)).unwrap_err() {
+        match judge(&mut device, &name, MODEL, 0, later(2)).unwrap_err() {
             TrustError::WrongSoftware { why, .. } => {
                 let reason = "it bites".to_owned();
                 assert_eq!(why, Unfit::Withdrawn { reason });

@@ -3,7 +3,7 @@
 mod compare;
 mod downgrade;
 mod publish;
-mod sign;
+pub mod sign;
 mod withdraw;
 
 use clap::{Args, Subcommand};

@@ -46,8 +46,8 @@ impl Sign {
         let publisher = Publisher::open(&self.signing.keys, &self.signing.how)?;
         let new = as_new(&release);
         if let Some(out) = &self.out {
-            let begun = publisher.begin(client, |targets| {
-                add_release(targets, &new, &release.artifacts)
+            let begun = publisher.begin(client, |list| {
+                add_release(&mut list.targets, &new, &release.artifacts)
             });
             return hand_on(context, &begun.await?, out);
         }
@@ -89,7 +89,7 @@ impl Sign {
 }
 
 /// Writes a list for others to sign.
-fn hand_on(context: &Context, begun: &Begun, out: &Path) -> Result<(), Failure> {
+pub fn hand_on(context: &Context, begun: &Begun, out: &Path) -> Result<(), Failure> {
     if out.exists() {
         return Err(Failure::Refused(format!(
             "{} is there already. Name another file with --out, or move it away",

@@ -11,7 +11,7 @@ use otter_trust::{
 };
 use serde_json::Value;
 
-use super::show;
+use super::show::{self, Judges};
 use crate::api::Client;
 use crate::passphrase::PassphraseArgs;
 use crate::{Context, Failure, metadata};
@@ -80,7 +80,7 @@ pub(super) async fn finish(
             missing.join("\n"),
             file = out.display(),
         ));
-        return show::file(context, &bytes, old);
+        return show::file(context, &bytes, &Judges::of_root(old));
     }
     match old {
         Some(old) => verify_root_chain(old, &bytes)?,
@@ -94,7 +94,7 @@ pub(super) async fn finish(
         "{} is published. Put it into your devices' images, and keep it for `--root`.",
         out.display()
     ));
-    show::file(context, &bytes, old)
+    show::file(context, &bytes, &Judges::of_root(old))
 }
 
 /// Says in words whose signatures a root lacks: by its own keys, and by those of the root before it.

@@ -1,6 +1,7 @@
 //! `otter trust`: sets up and changes whose signatures devices trust, and shows who signed what.
 
 mod change;
+mod delegate;
 mod init;
 mod renew;
 mod revoke;
@@ -28,6 +29,12 @@ pub enum Trust {
     Rotate(rotate::Rotate),
     /// Takes a key out of every role that it has, and puts another in its place: what to do when it was lost or stolen.
     Revoke(revoke::Revoke),
+    /// Lets a team sign for its models alone, changes that, or takes it back.
+    ///
+    /// The team's keys sign a list of their own: `otter release publish`, `sign` and `withdraw` and `otter trust renew` find it by
+    /// the key. Devices of other models take nothing from it. It is signed with the publishers' own targets keys; with fewer
+    /// here than it takes, --out writes the file for the others.
+    Delegate(delegate::Delegate),
     /// Signs a file that somebody began, and needs no server: files travel by any means.
     Sign(sign::Sign),
     /// Sends a file to the server once enough people have signed it.
@@ -47,6 +54,7 @@ impl Trust {
             Self::Init(init) => init.run(context, &context.client()?).await,
             Self::Rotate(rotate) => rotate.run(context, &context.client()?).await,
             Self::Revoke(revoke) => revoke.run(context, &context.client()?).await,
+            Self::Delegate(delegate) => delegate.run(context, &context.client()?).await,
             Self::Sign(sign) => sign.run(context),
             Self::Publish(publish) => publish.run(context, &context.client()?).await,
             Self::Renew(renew) => renew.run(context, &context.client()?).await,

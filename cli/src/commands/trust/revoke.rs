@@ -54,7 +54,8 @@ impl Revoke {
         }
         if found.is_empty() {
             return Err(Failure::Refused(format!(
-                "{} is none of the publishers' keys, or too short to tell which. They are: {}",
+                "{} is none of the publishers' keys, or too short to tell which. They are: {}. \
+                 A team's key is taken out with `otter trust delegate TEAM --remove-key`",
                 self.revoked,
                 [ids(&root.root), ids(&root.targets)].concat().join(", ")
             )));

@@ -1,11 +1,11 @@
 //! `otter trust show`: who signed what, until when.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use otter_protocol::Sha256Digest;
-use otter_trust::{Document, Role, Root, TargetsDocument, signing_status};
+use otter_trust::{Document, Role, RoleKeys, Root, SigningStatus, TargetsDocument};
 use serde_json::{Map, Value, json};
 
 use super::rotate::ids;
@@ -20,17 +20,67 @@ pub struct Show {
     /// Root to judge the file's signatures by.
     #[arg(long, value_name = "root.json")]
     root: Option<PathBuf>,
+    /// The publishers' own list, to judge a team's list by.
+    #[arg(long, value_name = "targets.json")]
+    targets: Option<PathBuf>,
+}
+
+/// Files that say whose signatures count.
+#[derive(Debug, Default)]
+pub(super) struct Judges {
+    /// The root; for a root, the one before it.
+    pub(super) root: Option<Vec<u8>>,
+    targets: Option<Vec<u8>>,
+}
+
+impl Judges {
+    /// Reads those that are named.
+    pub(super) fn read(root: Option<&Path>, targets: Option<&Path>) -> Result<Self, Failure> {
+        let read = |path: &Path| fs::read(path).map_err(Failure::file(path));
+        Ok(Self {
+            root: root.map(read).transpose()?,
+            targets: targets.map(read).transpose()?,
+        })
+    }
+
+    /// Has a root alone.
+    pub(super) fn of_root(root: Option<&[u8]>) -> Self {
+        let root = root.map(<[u8]>::to_vec);
+        Self {
+            root,
+            targets: None,
+        }
+    }
+
+    /// Returns whose signatures a document takes, and who says so; `None` where that file isn't here.
+    pub(super) fn keys_of(
+        &self,
+        document: &Document,
+    ) -> Result<Option<(String, RoleKeys)>, Failure> {
+        let role = document.role()?;
+        if role == Role::Root {
+            let keys = Root::from_document(document)?.root;
+            return Ok(Some(("the new root".to_owned(), keys)));
+        }
+        let Some(delegated) = document.delegated_role()? else {
+            let root = self.root.as_deref().map(Root::parse).transpose()?;
+            return Ok(root.map(|root| ("the root".to_owned(), root.role(role).clone())));
+        };
+        let Some(targets) = &self.targets else {
+            return Ok(None);
+        };
+        let delegations = TargetsDocument::parse(targets)?.delegations()?;
+        let keys = delegations.get(&delegated).map(|one| one.keys.clone());
+        Ok(keys.map(|keys| (format!("the delegation to {delegated}"), keys)))
+    }
 }
 
 impl Show {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let root = self.root.as_ref();
-        let root = root
-            .map(|path| fs::read(path).map_err(Failure::file(path)))
-            .transpose()?;
+        let judges = Judges::read(self.root.as_deref(), self.targets.as_deref())?;
         if let Some(path) = &self.file {
             let bytes = fs::read(path).map_err(Failure::file(path))?;
-            return file(context, &bytes, root.as_deref());
+            return file(context, &bytes, &judges);
         }
         let client = context.client()?;
         let shown = on_server(&client).await?;
@@ -50,9 +100,13 @@ async fn on_server(client: &Client) -> Result<Vec<Value>, Failure> {
     let Some(newest) = metadata::newest(client).await? else {
         return Ok(Vec::new());
     };
+    let judges = Judges {
+        root: Some(newest.root.clone()),
+        targets: newest.targets.clone(),
+    };
     let mut shown = Vec::new();
     for bytes in newest.files() {
-        shown.push(describe(bytes, Some(&newest.root))?);
+        shown.push(describe(bytes, &judges)?);
     }
     if let Some(Value::Object(root)) = shown.first_mut() {
         let first = Sha256Digest::of(&newest.first_root).to_string();
@@ -62,25 +116,25 @@ async fn on_server(client: &Client) -> Result<Vec<Value>, Failure> {
 }
 
 /// Shows a file, with its signatures as a root sees them: for a root, itself, and the one before it where given.
-pub(super) fn file(context: &Context, bytes: &[u8], root: Option<&[u8]>) -> Result<(), Failure> {
-    let shown = describe(bytes, root)?;
+pub(super) fn file(context: &Context, bytes: &[u8], judges: &Judges) -> Result<(), Failure> {
+    let shown = describe(bytes, judges)?;
     context.output.value(&shown, |output| lines(output, &shown))
 }
 
 /// Says what a file says, and who signed it.
-fn describe(bytes: &[u8], root: Option<&[u8]>) -> Result<Value, Failure> {
+fn describe(bytes: &[u8], judges: &Judges) -> Result<Value, Failure> {
     let document = Document::parse(bytes)?;
     let role = document.role()?;
-    let judge = match role {
-        Role::Root => Some(bytes),
-        _ => root,
-    };
-    let (signed_by, threshold) = match judge
-        .map(|root| signing_status(root, &document))
-        .transpose()?
-    {
-        Some(status) => (status.valid, Some(status.threshold)),
+    let (signed_by, threshold) = match judges.keys_of(&document)? {
+        Some((_, keys)) => {
+            let status = SigningStatus::of(&keys, &document);
+            (status.valid, Some(status.threshold))
+        }
         None => (document.signers().map(str::to_owned).collect(), None),
+    };
+    let name = match document.delegated_role()? {
+        Some(delegated) => delegated.to_string(),
+        None => role.to_string(),
     };
     let mut more = Map::new();
     match role {
@@ -91,11 +145,12 @@ fn describe(bytes: &[u8], root: Option<&[u8]>) -> Result<Value, Failure> {
             let list = TargetsDocument::parse(bytes)?;
             more.insert("artifacts".to_owned(), artifacts(&list)?);
             more.insert("withdrawn".to_owned(), json!(list.withdrawn()?));
+            more.insert("delegated".to_owned(), delegated(&list)?);
         }
         Role::Snapshot | Role::Timestamp => {}
     }
     let mut shown = json!({
-        "role": role, "version": document.version()?, "expires": document.expires()?.to_string(),
+        "role": name, "version": document.version()?, "expires": document.expires()?.to_string(),
         "signed_by": signed_by, "threshold": threshold,
     });
     if let Some(shown) = shown.as_object_mut() {
@@ -113,6 +168,14 @@ fn roles(root: &Root) -> Value {
         )
     };
     Value::Object(Role::ALL.into_iter().map(of).collect())
+}
+
+fn delegated(targets: &TargetsDocument) -> Result<Value, Failure> {
+    let all = targets.delegations()?.0.into_iter().map(|(role, one)| {
+        let facts = json!({ "models": one.models, "keys": ids(&one.keys), "threshold": one.keys.threshold });
+        (role.to_string(), facts)
+    });
+    Ok(Value::Object(all.collect()))
 }
 
 fn artifacts(targets: &TargetsDocument) -> Result<Value, Failure> {
@@ -163,6 +226,14 @@ fn lines(output: Output, shown: &Value) -> Result<(), Failure> {
             "           {role}: {} of {}",
             keys["threshold"],
             list(&keys["keys"])
+        ))?;
+    }
+    for (role, facts) in shown["delegated"].as_object().into_iter().flatten() {
+        output.line(format!(
+            "           {role} signs for {}: {} of {}",
+            list(&facts["models"]),
+            facts["threshold"],
+            list(&facts["keys"])
         ))?;
     }
     for artifact in shown["artifacts"].as_array().into_iter().flatten() {

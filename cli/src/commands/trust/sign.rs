@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use console::Term;
 use otter_protocol::admin::TrustStatus;
-use otter_trust::{Document, Role, signing_status};
+use otter_trust::{Document, Role, SigningStatus};
 use tempfile::NamedTempFile;
 
 use super::change::{lacking, missing};
-use super::show;
+use super::show::{self, Judges};
 use crate::api::Client;
 use crate::passphrase::PassphraseArgs;
 use crate::{Context, Failure};
@@ -27,6 +27,9 @@ pub struct Sign {
     /// Root that devices trust now: tells whose signatures are still missing.
     #[arg(long, value_name = "root.json")]
     root: Option<PathBuf>,
+    /// The publishers' own list (`/device/v1/trust/N.targets.json`): tells it of a team's list.
+    #[arg(long, value_name = "targets.json")]
+    targets: Option<PathBuf>,
     /// Another copy that somebody signed beside you; its signatures are taken over.
     #[arg(long, value_name = "FILE")]
     with: Vec<PathBuf>,
@@ -51,12 +54,9 @@ impl Sign {
             document.merge(&read(other)?)?;
         }
         let role = publishers_role(&document)?;
-        let root = self.root.as_ref();
-        let root = root
-            .map(|path| fs::read(path).map_err(Failure::file(path)))
-            .transpose()?;
+        let judges = Judges::read(self.root.as_deref(), self.targets.as_deref())?;
         if !self.yes {
-            show::file(context, &document.to_bytes()?, root.as_deref())?;
+            show::file(context, &document.to_bytes()?, &judges)?;
             ask(&self.file)?;
         }
         for path in &self.keys {
@@ -64,14 +64,16 @@ impl Sign {
         }
         let bytes = document.to_bytes()?;
         replace(&self.file, &bytes)?;
-        let missing = match (role, &root) {
-            (Role::Root, root) => missing(root.as_deref(), &document)?,
-            (_, Some(root)) => {
-                let status = signing_status(root, &document)?;
-                let lacking = (!status.is_complete()).then(|| lacking("the root", &status));
-                lacking.into_iter().collect()
-            }
-            _ => Vec::new(),
+        let missing = match role {
+            Role::Root => missing(judges.root.as_deref(), &document)?,
+            _ => match judges.keys_of(&document)? {
+                Some((whose, keys)) => {
+                    let status = SigningStatus::of(&keys, &document);
+                    let lacking = (!status.is_complete()).then(|| lacking(&whose, &status));
+                    lacking.into_iter().collect()
+                }
+                None => Vec::new(),
+            },
         };
         if missing.is_empty() {
             context.output.note(format!(
@@ -85,7 +87,7 @@ impl Sign {
                 missing.join("\n")
             ));
         }
-        show::file(context, &bytes, root.as_deref())
+        show::file(context, &bytes, &judges)
     }
 }
 
@@ -98,7 +100,7 @@ impl Publish {
         context
             .output
             .note(format!("{} is published.", self.file.display()));
-        show::file(context, &document.to_bytes()?, None)
+        show::file(context, &document.to_bytes()?, &Judges::default())
     }
 }
 

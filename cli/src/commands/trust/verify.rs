@@ -35,13 +35,18 @@ impl Verify {
             Some(bytes) => bytes,
             None => metadata::first_root(&client).await?,
         };
-        let (trusted, targets) = metadata::walk(&client, &first, Timestamp::now()).await?;
-        let artifacts = targets.artifacts()?;
+        let (trusted, lists) = metadata::walk(&client, &first, Timestamp::now()).await?;
+        let mut artifacts = Vec::new();
+        for list in &lists {
+            let by = list.role().map(|role| format!(", signed by {role}"));
+            let signed = list.artifacts()?.into_iter();
+            artifacts.extend(signed.map(|artifact| (artifact, by.clone().unwrap_or_default())));
+        }
         let fingerprint = Sha256Digest::of(&first);
         let shown = json!({
             "root_fingerprint": fingerprint.to_string(), "root": trusted.root, "timestamp": trusted.timestamp,
             "snapshot": trusted.snapshot, "targets": trusted.targets, "expires": trusted.expires.to_string(),
-            "artifacts": artifacts.iter().map(|artifact| artifact.name()).collect::<Vec<_>>(),
+            "artifacts": artifacts.iter().map(|(artifact, _)| artifact.name()).collect::<Vec<_>>(),
         });
         context.output.value(&shown, |output| {
             output.line(format!("begun from root  {fingerprint}"))?;
@@ -50,9 +55,9 @@ impl Verify {
                 trusted.root, trusted.targets, trusted.snapshot, trusted.timestamp
             ))?;
             output.line(format!("until            {}", trusted.expires))?;
-            for artifact in &artifacts {
+            for (artifact, by) in &artifacts {
                 output.line(printable(&format!(
-                    "may be installed {} for {}",
+                    "may be installed {} for {}{by}",
                     artifact.facts.version,
                     artifact.facts.models.join(", ")
                 )))?;

@@ -12,6 +12,7 @@ mod accounts;
 mod audit;
 #[path = "../common/mod.rs"]
 mod common;
+mod delegations;
 mod devices;
 mod enrollment;
 mod garbage;

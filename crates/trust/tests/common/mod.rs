@@ -21,9 +21,9 @@ use std::task::{Context, Poll, Waker};
 use jiff::{SignedDuration, Timestamp};
 use otter_protocol::{ArtifactKind, Sha256Digest};
 use otter_trust::{
-    ArtifactFacts, Document, MemoryStore, MetadataSource, OnlineKeys, OnlineMetadata, PublicKey,
-    Role, RoleKeys, Root, SecretKey, SignedArtifact, SourceError, TargetsDocument, TrustError,
-    Trusted, Verifier, renew,
+    ArtifactFacts, DelegatedRole, Delegation, Document, Lists, MemoryStore, MetadataSource,
+    OnlineKeys, OnlineMetadata, PublicKey, Role, RoleKeys, Root, SecretKey, SignedArtifact,
+    SourceError, TargetsDocument, TrustError, Trusted, Verifier, renew,
 };
 
 pub const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
@@ -86,6 +86,8 @@ pub struct Repository {
     pub online: Option<OnlineMetadata>,
     pub current_root: Vec<u8>,
     pub current_targets: Vec<u8>,
+    /// The newest list of each role that was ever delegated to.
+    pub delegated: BTreeMap<DelegatedRole, Vec<u8>>,
     /// Every file ever published, by name; `timestamp.json` is the newest.
     pub files: BTreeMap<String, Vec<u8>>,
 }
@@ -111,6 +113,7 @@ impl Repository {
             online: None,
             current_root: Vec::new(),
             current_targets: Vec::new(),
+            delegated: BTreeMap::new(),
             files: BTreeMap::new(),
         };
         repository.publish_root();
@@ -152,6 +155,78 @@ impl Repository {
         self.files.insert(name, self.current_targets.clone());
     }
 
+    /// Gives models to a role whose keys have these seeds; two of the targets keys sign it.
+    pub fn delegate(&mut self, role: &str, models: &[&str], seeds: &[u8], threshold: usize) {
+        let mut all = self.targets.delegations().unwrap();
+        let delegation = Delegation {
+            models: models.iter().map(ToString::to_string).collect(),
+            keys: RoleKeys::new(publics(seeds), threshold),
+        };
+        all.0.insert(DelegatedRole::new(role).unwrap(), delegation);
+        all.check(&self.root).unwrap();
+        self.targets.set_delegations(&all).unwrap();
+        self.sign_targets();
+    }
+
+    /// Takes back what was given to a role.
+    pub fn take_back(&mut self, role: &str) {
+        let mut all = self.targets.delegations().unwrap();
+        all.0.remove(&DelegatedRole::new(role).unwrap()).unwrap();
+        self.targets.set_delegations(&all).unwrap();
+        self.sign_targets();
+    }
+
+    /// Returns a role's list as it is published, or one to begin with.
+    pub fn list(&self, role: &str) -> TargetsDocument {
+        let role = DelegatedRole::new(role).unwrap();
+        match self.delegated.get(&role) {
+            Some(bytes) => TargetsDocument::parse(bytes).unwrap(),
+            None => TargetsDocument::delegated(role),
+        }
+    }
+
+    /// Has a role sign one more release of these bytes for these models; not yet visible to devices.
+    pub fn team_release(
+        &mut self,
+        role: &str,
+        models: &[&str],
+        bytes: &[u8],
+        seeds: &[u8],
+    ) -> SignedArtifact {
+        let mut list = self.list(role);
+        for other in std::iter::once(&self.targets).chain(&self.lists_of_others()) {
+            list.know_counter(other.last_counter().unwrap()).unwrap();
+        }
+        let mut artifact = artifact(list.next_release_counter().unwrap(), bytes);
+        artifact.facts.models = models.iter().map(ToString::to_string).collect();
+        list.add(&artifact).unwrap();
+        self.sign_list(&list, seeds);
+        artifact
+    }
+
+    fn lists_of_others(&self) -> Vec<TargetsDocument> {
+        let all = self.delegated.values();
+        all.map(|bytes| TargetsDocument::parse(bytes).unwrap())
+            .collect()
+    }
+
+    /// Signs a role's list as its next version.
+    pub fn sign_list(&mut self, list: &TargetsDocument, seeds: &[u8]) {
+        let document = list.finish(start(), YEAR).unwrap();
+        let role = list.role().unwrap().clone();
+        let name = role.file_name(document.version().unwrap());
+        let bytes = signed(document, seeds);
+        self.files.insert(name, bytes.clone());
+        self.delegated.insert(role, bytes);
+    }
+
+    pub fn lists(&self) -> Lists {
+        Lists {
+            targets: self.current_targets.clone(),
+            delegated: self.delegated.clone(),
+        }
+    }
+
     pub fn online_keys(&self) -> OnlineKeys {
         OnlineKeys {
             snapshot: self
@@ -171,7 +246,7 @@ impl Repository {
     pub fn publish(&mut self, now: Timestamp) {
         let online = renew(
             &self.current_root,
-            &self.current_targets,
+            &self.lists(),
             self.online.as_ref(),
             &self.online_keys(),
             now,
@@ -271,6 +346,18 @@ pub fn refresh<S: otter_trust::TrustStore>(
     now: Timestamp,
 ) -> Result<Trusted, TrustError> {
     block_on(device.refresh(source, now))
+}
+
+/// Asks what may be installed, of a server that has nothing more to tell.
+pub fn judge<S: otter_trust::TrustStore>(
+    device: &mut Verifier<S>,
+    name: &str,
+    model: &str,
+    installed: u64,
+    now: Timestamp,
+) -> Result<SignedArtifact, TrustError> {
+    let nothing = Source::new(BTreeMap::new());
+    block_on(device.artifact(&nothing, name, model, installed, now))
 }
 
 /// A store whose disk can fail, and that counts its saves.
