@@ -120,6 +120,33 @@ pub(crate) fn standing(revoked_at: Option<Timestamp>, expires_at: Option<Timesta
     }
 }
 
+/// Shows who signs for some models alone; nothing where nobody does.
+fn delegated(status: &TrustStatus) -> AnyView {
+    if status.delegated.is_empty() {
+        return ().into_any();
+    }
+    let rows = status.delegated.iter().map(|one| {
+        let list = match one.version {
+            None => "nothing signed yet".into_any(),
+            Some(version) => {
+                view! { {format!("version {version}, ends ")} {when_or(one.expires_at, "–")} }
+                    .into_any()
+            }
+        };
+        view! {
+            <div>
+                <dt>{one.role.clone()}</dt>
+                <dd>{format!("for {}: ", one.models.join(", "))} {list}</dd>
+            </div>
+        }
+    });
+    view! {
+        <h3>"Teams that sign for their models alone"</h3>
+        <dl class="facts">{rows.collect_view()}</dl>
+    }
+    .into_any()
+}
+
 fn trust(status: &TrustStatus) -> impl IntoView + use<> {
     let version = |version: Option<u64>| {
         version.map_or_else(|| "none".to_owned(), |version| format!("version {version}"))
@@ -139,6 +166,7 @@ fn trust(status: &TrustStatus) -> impl IntoView + use<> {
                     {fact("Targets", version(status.targets_version).into_any())}
                     {fact("Targets end", when_or(status.targets_expires_at, "–"))}
                 </dl>
+                {delegated(status)}
                 {status.root_fingerprint.map(|fingerprint| view! {
                     <p class="hint">
                         "Fingerprint of the first root: what a device without one in its image trusts at enrollment. Its log says the same, or it speaks with somebody else."

@@ -44,7 +44,8 @@ pub(crate) async fn put_root(
     Ok(Answer(fleet.put_root(&caller.actor, &raw.bytes).await?))
 }
 
-/// Takes signed targets: verifies them, and publishes the drafts that they complete.
+/// Takes a signed list of artifacts, the publishers' own or a delegated role's: verifies it, and publishes the drafts that it
+/// completes.
 #[utoipa::path(put, path = "/api/v1/trust/targets", tag = "Trust", operation_id = "put_targets",
     request_body(content = Object, description = "Signed TUF targets metadata", content_type = "application/json"),
     responses((status = 200, description = "How the trust stands now", body = TrustStatus)))]

@@ -9,7 +9,8 @@ use crate::extract::Path;
 use crate::failure::{Failure, Result};
 use crate::server::Server;
 
-/// Sends a metadata file by TUF's name for it: `1.root.json`, `timestamp.json`, `7.snapshot.json`, `9.targets.json`.
+/// Sends a metadata file by TUF's name for it: `1.root.json`, `timestamp.json`, `7.snapshot.json`, `9.targets.json`, and
+/// `4.team-a.json` for a delegated role.
 #[utoipa::path(get, path = "/device/v1/trust/{name}", tag = "Device", operation_id = "get_metadata",
     params(("name" = String, Path, description = "The file's name")),
     responses((status = 200, description = "Signed metadata", content_type = "application/json", body = Object)))]

@@ -127,6 +127,86 @@ on_each_database! {
     }
 }
 
+/// Uploads a draft for a model of its own.
+async fn draft_for(app: &TestApp, version: &str, model: &str) -> Release {
+    let bytes = version.as_bytes();
+    let path = format!("/api/v1/artifacts/{}", Sha256Digest::of(bytes));
+    app.operator().put_bytes(&path, bytes).await;
+    let mut new = new_release(version, bytes);
+    new.artifacts[0].models = vec![model.parse().unwrap()];
+    app.operator()
+        .post("/api/v1/releases", &new)
+        .await
+        .expect(201)
+}
+
+on_each_database! {
+    async fn a_team_signs_for_its_models_alone(app: TestApp) {
+        let keys = ["ada-root", "ada-targets", "bob-targets", "tom-targets", "tim-targets", "ted-targets"];
+        let desk = Desk::new(&app, &keys).await;
+        desk.run("trust init --root-key @ada-root --targets-key @ada-targets --targets-key @bob-targets \
+                  --targets-threshold 2 --out @root.json").await.unwrap();
+        let server = format!("http://{}", app.address);
+
+        // Two people give the team its models, on a file that travels; the team can't give itself more.
+        desk.is_refused("trust delegate team-a --key @ada-targets", "Say for which models").await;
+        desk.run("trust delegate team-a --model gateway --add-key @tom-targets --add-key @tim-targets --threshold 2 \
+                  --key @ada-targets --out @list.json").await.unwrap();
+        desk.is_refused("trust publish @list.json", "1 of the 2 signatures").await;
+        desk.run("trust sign @list.json --yes --key @bob-targets --root @root.json").await.unwrap();
+        desk.run("trust publish @list.json").await.unwrap();
+        desk.is_refused("trust delegate team-a --model router --key @tom-targets", "signs for team-a alone").await;
+
+        // The team signs its release, one after another, and nobody else's.
+        let own = draft_for(&app, "7.0", "gateway").await;
+        let others = draft_for(&app, "8.0", "rpi4").await;
+        desk.is_refused("release sign 8.0 --yes --key @tom-targets --key @tim-targets", "which team-a was not given").await;
+        desk.is_refused("release sign 7.0 --yes --key @tom-targets", "the delegation to team-a asks for 2").await;
+        desk.is_refused("release sign 7.0 --yes --key @ted-targets", "is not among those that the root lets").await;
+        desk.run("release sign 7.0 --yes --key @tom-targets --out @team.json").await.unwrap();
+        desk.is_refused("trust publish @team.json", "1 of the 2 signatures").await;
+        desk.run("trust sign @team.json --yes --key @tim-targets --targets @list.json").await.unwrap();
+        desk.run("trust show @team.json --targets @list.json").await.unwrap();
+        desk.run("trust publish @team.json").await.unwrap();
+        assert_eq!(state(&app, &own).await, ReleaseState::Published);
+        assert_eq!(state(&app, &others).await, ReleaseState::Draft);
+        desk.run(&format!("trust verify {server} --root @root.json")).await.unwrap();
+
+        // The publishers go on after the team's counter.
+        desk.run("release sign 8.0 --yes --key @ada-targets --key @bob-targets").await.unwrap();
+        let release: Release = app.viewer().get(&format!("/api/v1/releases/{}", others.id)).await.expect(200);
+        assert_eq!(release.release_counter, Some(2));
+
+        // Tim's key is stolen: until the team has signed with Ted's, its devices refuse, and everybody is told.
+        desk.run("trust delegate team-a --remove-key @tim-targets --add-key @ted-targets --key @ada-targets --key @bob-targets")
+            .await.unwrap();
+        let role = "team-a".to_owned();
+        let now = Timestamp::from(jiff::Timestamp::now());
+        assert_eq!(desk.status().await.warnings(now), [TrustWarning::DelegatedUntrusted { role }]);
+        desk.is_refused(&format!("trust verify {server} --root @root.json"), "on the list of team-a").await;
+        desk.is_refused("trust renew --key @tom-targets --key @tim-targets", "is not among those").await;
+        desk.run("trust renew --role team-a --key @tom-targets --key @ted-targets").await.unwrap();
+        assert_eq!(desk.status().await.warnings(now), []);
+
+        // What is taken back stays where it is wanted, signed by the publishers.
+        let take_back = "trust delegate team-a --take-back --key @ada-targets --key @bob-targets";
+        desk.is_refused(take_back, "of release 7.0, which is published").await;
+        desk.run(&format!("{take_back} --keep-releases")).await.unwrap();
+        assert_eq!(desk.status().await.delegated, []);
+        desk.run(&format!("trust verify {server} --root @root.json")).await.unwrap();
+        desk.is_refused("trust renew --key @tom-targets --key @ted-targets", "is not among those").await;
+        desk.run("trust show").await.unwrap();
+
+        // Given again, the role goes on where its list was.
+        desk.run("trust delegate team-a --model gateway --add-key @tom-targets --key @ada-targets --key @bob-targets")
+            .await.unwrap();
+        let next = draft_for(&app, "7.1", "gateway").await;
+        desk.run("release sign 7.1 --yes --key @tom-targets").await.unwrap();
+        assert_eq!(state(&app, &next).await, ReleaseState::Published);
+        desk.run(&format!("trust verify {server} --root @root.json")).await.unwrap();
+    }
+}
+
 on_each_database! {
     async fn the_fingerprint_is_that_of_the_first_root(app: TestApp) {
         Publisher::new(&app).await;
