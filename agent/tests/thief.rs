@@ -8,10 +8,11 @@
 
 mod common;
 
+use common::MODEL;
 use common::device::Device;
-use common::publisher::{Publisher, Release, key};
+use common::publisher::{Publisher, Release, TEAM_KEY, key};
 use common::server::{Artifacts, Server};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use otter_protocol::{AttemptState, Sha256Digest};
 use otter_trust::RoleKeys;
 
@@ -44,6 +45,14 @@ impl Case {
     fn release(&mut self, version: &str) -> Release {
         let tree = self.device.tree(version, false);
         let release = self.publisher.release(version, &tree);
+        self.serve();
+        release
+    }
+
+    /// Has the team sign a release for these models, as its key can whatever it was given.
+    fn team_release(&mut self, version: &str, models: &[&str]) -> Release {
+        let tree = self.device.tree(version, false);
+        let release = self.publisher.team_release(version, &tree, models);
         self.serve();
         release
     }
@@ -224,6 +233,104 @@ async fn what_was_withdrawn_is_not_installed_whatever_the_server_says() {
     case.serve();
     case.refuses(&release, "was withdrawn by its publishers (it bites)")
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_teams_key_that_signs_for_a_model_it_was_not_given() {
+    let mut case = Case::new().await;
+    case.publisher.delegate(&["toaster"], TEAM_KEY);
+    let release = case.team_release("1.1.0", &[MODEL]);
+    case.refuses(&release, "wrong software: ").await;
+    case.publisher.delegate(&[MODEL], TEAM_KEY);
+    let both = case.team_release("1.2.0", &[MODEL, "toaster"]);
+    case.refuses(&both, "for toaster, which team-a was not given")
+        .await;
+    // What it was given it signs, and the publishers' own list goes on beside it.
+    let third = case.team_release("1.3.0", &[MODEL]);
+    case.installs(&third).await;
+    let fourth = case.release("1.4.0");
+    case.installs(&fourth).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delegation_that_was_taken_back() {
+    let mut case = Case::new().await;
+    case.publisher.delegate(&[MODEL], TEAM_KEY);
+    let first = case.team_release("1.1.0", &[MODEL]);
+    case.installs(&first).await;
+    let given = case.team_release("1.2.0", &[MODEL]);
+    let before = case.publisher.files.clone();
+    case.publisher.delegate(&[], TEAM_KEY);
+    case.serve();
+    case.refuses(&given, "is not in the signed targets").await;
+    let signed_after = case.team_release("1.3.0", &[MODEL]);
+    case.refuses(&signed_after, "is not in the signed targets")
+        .await;
+    case.server.fleet().files = before;
+    case.refuses(&given, "rollback: ").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_teams_list_with_a_lower_release_counter_and_one_that_has_ended() {
+    let mut case = Case::new().await;
+    case.publisher.delegate(&[MODEL], TEAM_KEY);
+    let first = case.team_release("1.1.0", &[MODEL]);
+    let second = case.team_release("1.2.0", &[MODEL]);
+    case.installs(&second).await;
+    case.refuses(&first, "release counter 1, lower than 2")
+        .await;
+    let tree = case.device.tree("1.3.0", false);
+    let yesterday = Timestamp::now() - SignedDuration::from_hours(24);
+    let third = case
+        .publisher
+        .team_release_until("1.3.0", &tree, &[MODEL], yesterday);
+    case.serve();
+    case.refuses(&third, "freeze: targets metadata expired")
+        .await;
+    // The publishers' own list doesn't wait for the team's.
+    let fourth = case.release("1.4.0");
+    case.installs(&fourth).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_teams_list_that_others_signed() {
+    let mut case = Case::new().await;
+    case.publisher.delegate(&[MODEL], 91);
+    let release = case.team_release("1.1.0", &[MODEL]);
+    case.refuses(&release, "carries 0 of the 1 signatures")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn extraneous_dependencies_are_neither_fetched_nor_installed() {
+    let mut case = Case::new().await;
+    let wanted = case.release("1.2.0");
+    // "First this one": what nobody signed, and what somebody signed for other devices.
+    let mut thief = Publisher::with_keys(100);
+    let unsigned = thief.release("1.1.0", &case.device.tree("1.1.0", false));
+    case.publisher.model = "toaster".to_owned();
+    let of_others = case.release("1.1.1");
+    for (extra, words) in [
+        (&unsigned, "is not in the signed targets"),
+        (&of_others, "is signed for toaster, not for"),
+    ] {
+        case.refuses(extra, words).await;
+    }
+    assert!(case.server.fleet().fetches.is_empty());
+    // The right release, and beside it whatever else it is said to need.
+    let more = [&unsigned, &of_others].map(|extra| {
+        let name = extra.artifact.sha256.to_string();
+        let mut fleet = case.server.fleet();
+        fleet.artifacts.insert(name.clone(), extra.bytes.clone());
+        serde_json::json!({"sha256": name, "url": format!("/device/v1/artifacts/{name}"), "install": "first"})
+    });
+    let words = ["requires", "dependencies", "artifacts"];
+    let also = words.map(|word| (word.to_owned(), serde_json::json!(more)));
+    case.server.fleet().also = Some(serde_json::Map::from_iter(also));
+    case.installs(&wanted).await;
+    let fleet = case.server.fleet();
+    assert_eq!(fleet.served, wanted.bytes.len());
+    assert_eq!(fleet.fetches.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

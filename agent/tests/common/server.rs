@@ -37,6 +37,8 @@ pub struct Fleet {
     /// The first is offered until its attempt ends.
     pub offers: VecDeque<Offer>,
     pub how: Artifacts,
+    /// Words that a server of another kind would say with every decision.
+    pub also: Option<serde_json::Map<String, serde_json::Value>>,
     /// Goes into artifacts' ETags.
     pub etag: String,
     pub cancel: bool,
@@ -78,6 +80,7 @@ impl Server {
             blocks: None,
             offers: VecDeque::new(),
             how: Artifacts::Whole,
+            also: None,
             etag: String::new(),
             cancel: false,
             reports_are_down: false,
@@ -247,15 +250,19 @@ async fn check_in(
         (None, _) => Instruction::Wait,
     };
     fleet.check_ins.push(check_in);
-    Json(CheckInReply {
+    let reply = CheckInReply {
         clock_off_sec: None,
         come_back_at: None,
         instruction,
         next_check_in_sec: 0,
         server_time: Timestamp(0),
         reasons: Vec::new(),
-    })
-    .into_response()
+    };
+    let mut reply = serde_json::to_value(reply).unwrap();
+    if let (Some(reply), Some(also)) = (reply.as_object_mut(), fleet.also.clone()) {
+        reply.extend(also);
+    }
+    Json(reply).into_response()
 }
 
 async fn report(
