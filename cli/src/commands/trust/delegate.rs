@@ -108,14 +108,18 @@ impl Delegate {
     }
 
     fn take_back(&self, list: &mut List, all: &mut Delegations) -> Result<(), Failure> {
-        if all.0.remove(&self.name).is_none() {
+        let Some(delegation) = all.0.remove(&self.name) else {
             return Err(Failure::Refused(format!(
                 "nothing is delegated to {}",
                 self.name
             )));
-        }
+        };
         match list.current.delegated.remove(&self.name) {
-            Some(Ok(signed)) => list.targets.take_over(&signed, self.keep_releases)?,
+            Some(Ok(mut signed)) => {
+                // What it was no longer given nobody could find: that doesn't come back.
+                signed.leave_only(&delegation.models)?;
+                list.targets.take_over(&signed, self.keep_releases)?;
+            }
             Some(Err(error)) if self.keep_releases => return Err(error.into()),
             Some(Err(_)) | None => {}
         }

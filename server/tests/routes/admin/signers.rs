@@ -133,7 +133,7 @@ async fn draft_for(app: &TestApp, version: &str, model: &str) -> Release {
     let path = format!("/api/v1/artifacts/{}", Sha256Digest::of(bytes));
     app.operator().put_bytes(&path, bytes).await;
     let mut new = new_release(version, bytes);
-    new.artifacts[0].models = vec![model.parse().unwrap()];
+    new["artifacts"][0]["models"] = serde_json::json!([model]);
     app.operator()
         .post("/api/v1/releases", &new)
         .await
