@@ -13,6 +13,7 @@ mod m0006_rollout_engine;
 mod m0007_webhooks;
 mod m0008_people;
 mod m0009_device_keys;
+mod m0011_key_scopes;
 mod m0019_artifacts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_webhooks::Migration),
             Box::new(m0008_people::Migration),
             Box::new(m0009_device_keys::Migration),
+            Box::new(m0011_key_scopes::Migration),
             Box::new(m0019_artifacts::Migration),
         ]
     }

@@ -58,8 +58,11 @@ pub(crate) async fn create_key(
     name: String,
     role: String,
     #[server(default)] days: String,
+    #[server(default)] models: String,
+    #[server(default)] groups: String,
 ) -> Result<Secret, ApiError> {
-    use otter_protocol::admin::{NewApiKey, Role};
+    use otter_protocol::admin::{NewApiKey, Role, Scope};
+    use otter_protocol::{GroupName, Model};
     let caller = super::auth::recent_admin().await?;
     let new = NewApiKey {
         name: given_name(&name)?,
@@ -67,12 +70,24 @@ pub(crate) async fn create_key(
             super::auth::fail(ApiError::invalid("role", "Choose what the key may do."))
         })?,
         expires_at: end(&days)?,
+        scope: Scope {
+            groups: listed("groups", &groups, |text| GroupName::new(text))?,
+            models: listed("models", &models, |text| Model::new(text))?,
+        },
     };
-    let made = caller
-        .fleet
-        .create_api_key(&caller.actor, &new)
-        .await
-        .map_err(|error| super::auth::fail(error.into()))?;
+    let made = caller.fleet.create_api_key(&caller.actor, &new).await;
+    let made = made.map_err(|error| {
+        let mut error: ApiError = error.into();
+        // The form has one field for all groups.
+        let field = &mut error.0.field;
+        if field
+            .as_deref()
+            .is_some_and(|name| name.starts_with("scope.groups"))
+        {
+            *field = Some("groups".to_owned());
+        }
+        super::auth::fail(error)
+    })?;
     Ok(hand_over(Secret {
         name: made.made.spec.name,
         text: made.secret,
@@ -91,12 +106,6 @@ pub(crate) async fn create_token(
     use otter_protocol::{GroupName, Model};
     let caller = super::auth::recent_admin().await?;
     let wrong = |field: &'static str, why: String| super::auth::fail(ApiError::invalid(field, why));
-    let models: Result<Vec<_>, _> = models
-        .split(',')
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-        .map(Model::new)
-        .collect();
     let group = Some(group.trim())
         .filter(|text| !text.is_empty())
         .map(GroupName::new)
@@ -105,7 +114,7 @@ pub(crate) async fn create_token(
         name: given_name(&name)?,
         quota: count("quota", &quota)?,
         expires_at: end(&days)?,
-        models: models.map_err(|error| wrong("models", error.to_string()))?,
+        models: listed("models", &models, |text| Model::new(text))?,
         group: group.map_err(|error| wrong("group", error.to_string()))?,
     };
     let made = caller
@@ -150,6 +159,24 @@ fn given_name(name: &str) -> Result<String, ApiError> {
         ))),
         name => Ok(name.to_owned()),
     }
+}
+
+/// Reads names with commas between them.
+#[cfg(feature = "ssr")]
+fn listed<T, E: std::fmt::Display>(
+    field: &'static str,
+    text: &str,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Result<Vec<T>, ApiError> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            read(name).map_err(|error| {
+                super::auth::fail(ApiError::invalid(field, format!("`{name}`: {error}")))
+            })
+        })
+        .collect()
 }
 
 #[cfg(feature = "ssr")]

@@ -38,6 +38,12 @@ pub(crate) fn keys(keys: Vec<ApiKey>, actions: Actions) -> impl IntoView {
                         <Field id="key-days" label="Ends after days" error=about("days")>
                             <input id="key-days" name="days" inputmode="numeric" placeholder="never" />
                         </Field>
+                        <Field id="key-models" label="Only models" error=about("models")>
+                            <input id="key-models" name="models" placeholder="any; rpi4, esp32" />
+                        </Field>
+                        <Field id="key-groups" label="Only groups" error=about("groups")>
+                            <input id="key-groups" name="groups" placeholder="any; canary, pilot" />
+                        </Field>
                         <button class="button" type="submit">"Make API key"</button>
                     </div>
                 </ActionForm>
@@ -50,6 +56,7 @@ pub(crate) fn keys(keys: Vec<ApiKey>, actions: Actions) -> impl IntoView {
                             <tr>
                                 <th scope="col">"Name"</th>
                                 <th scope="col">"Role"</th>
+                                <th scope="col">"Reaches"</th>
                                 <th scope="col">"Made"</th>
                                 <th scope="col">"Last used"</th>
                                 <th scope="col">"Standing"</th>
@@ -70,6 +77,7 @@ fn row(key: ApiKey, actions: Actions) -> impl IntoView {
         <tr>
             <th scope="row">{key.spec.name}</th>
             <td>{key.spec.role.as_str()}</td>
+            <td>{key.spec.scope.to_string()}</td>
             <td><When at=key.created_at /> <span class="hint">{format!(" by {}", key.created_by)}</span></td>
             <td>{when_or(key.last_used_at, "never")}</td>
             <td>{standing(key.revoked_at, key.spec.expires_at)}</td>

@@ -1,6 +1,6 @@
 //! Keys for programs.
 
-use otter_protocol::admin::{ApiKey, ChangeKind, NewApiKey, Role, WithSecret};
+use otter_protocol::admin::{ApiKey, ChangeKind, NewApiKey, Role, Scope, WithSecret};
 use otter_protocol::{ProblemCode, Timestamp};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder};
@@ -11,6 +11,7 @@ use crate::database::{self, locked};
 use crate::entity::api_key;
 use crate::error::{Error, Result};
 use crate::fleet::Fleet;
+use crate::groups::check_group;
 use crate::secret;
 use crate::text::{check_name, role_of};
 
@@ -24,6 +25,8 @@ pub struct ApiCaller {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// With what of the fleet.
+    pub scope: Scope,
 }
 
 impl Fleet {
@@ -43,6 +46,7 @@ impl Fleet {
         }
         let secret = secret::generate("otk_")?;
         let tx = database::begin(self.db()).await?;
+        check_scope(&tx, &new.scope).await?;
         let made = insert(&tx, actor, new, &secret, now).await?;
         tx.commit().await?;
         self.changed(ChangeKind::Settings, format!("api_key/{}", made.id));
@@ -85,6 +89,7 @@ impl Fleet {
                 self.note_use(&row).await?;
                 Ok(ApiCaller {
                     role: role_of(&row.role)?,
+                    scope: scope_of(&row)?,
                     name: row.name,
                 })
             }
@@ -144,6 +149,7 @@ impl Fleet {
                     name: name.to_owned(),
                     role: Role::Admin,
                     expires_at: None,
+                    scope: Scope::default(),
                 };
                 insert(&tx, &actor, &new, secret, now).await?;
             }
@@ -170,6 +176,7 @@ async fn insert(
         expires_at: Set(new.expires_at.map(|end| end.0)),
         revoked_at: Set(None),
         last_used_at: Set(None),
+        scope: Set(written(&new.scope)?),
     })
     .exec_with_returning(tx)
     .await?;
@@ -211,7 +218,9 @@ async fn restore(
     row: api_key::Model,
     now: Timestamp,
 ) -> Result<()> {
-    if row.revoked_at.is_none() && row.expires_at.is_none() && row.role == Role::Admin.as_str() {
+    let reaches_all = scope_of(&row)?.is_everything();
+    let is_admins = row.role == Role::Admin.as_str();
+    if row.revoked_at.is_none() && row.expires_at.is_none() && is_admins && reaches_all {
         return Ok(());
     }
     let change = api_key::ActiveModel {
@@ -219,6 +228,7 @@ async fn restore(
         role: Set(Role::Admin.as_str().to_owned()),
         expires_at: Set(None),
         revoked_at: Set(None),
+        scope: Set(written(&Scope::default())?),
         ..Default::default()
     };
     let after = api_key::Entity::update(change).exec(tx).await?;
@@ -235,14 +245,43 @@ fn counts(row: &api_key::Model, now: Timestamp) -> bool {
     row.revoked_at.is_none() && row.expires_at.is_none_or(|end| end > now.0)
 }
 
+/// Checks a scope to be given: groups that aren't there are most likely typed wrong.
+async fn check_scope(tx: &DatabaseTransaction, scope: &Scope) -> Result<()> {
+    for (field, named) in [
+        ("scope.groups", scope.groups.len()),
+        ("scope.models", scope.models.len()),
+    ] {
+        if named > Scope::MOST {
+            let detail = format!("A key names at most {} of them, not {named}.", Scope::MOST);
+            return Err(Error::invalid(field, detail));
+        }
+    }
+    for (place, group) in scope.groups.iter().enumerate() {
+        check_group(tx, &format!("scope.groups[{place}]"), group).await?;
+    }
+    Ok(())
+}
+
+fn written(scope: &Scope) -> Result<String> {
+    serde_json::to_string(scope).map_err(|error| Error::Corrupt(error.to_string()))
+}
+
+/// Reads what a key reaches; one whose scope can't be read doesn't count at all.
+fn scope_of(row: &api_key::Model) -> Result<Scope> {
+    serde_json::from_str(&row.scope)
+        .map_err(|error| Error::Corrupt(format!("the scope of API key {}: {error}", row.id)))
+}
+
 fn key_of(row: api_key::Model) -> Result<ApiKey> {
     let role = role_of(&row.role)?;
+    let scope = scope_of(&row)?;
     Ok(ApiKey {
         id: row.id,
         spec: NewApiKey {
             name: row.name,
             role,
             expires_at: row.expires_at.map(Timestamp),
+            scope,
         },
         created_by: row.created_by,
         created_at: Timestamp(row.created_at),

@@ -4,7 +4,7 @@ use otter_protocol::admin::{
     DeviceSummary, KeyDecision, KeyDecisions, KeysDecided, MAX_DECIDED, NotDecided, WaitingKey,
 };
 use otter_protocol::check_in::{RotateReply, RotateRequest, rotation_message};
-use otter_protocol::device::DeviceState;
+use otter_protocol::device::{Device, DeviceState};
 use otter_protocol::{DeviceId, Model, ProblemCode, Sha256Digest, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -19,7 +19,7 @@ use crate::enrollment::{is_signed, public_key};
 use crate::entity::device;
 use crate::error::{Error, Result};
 use crate::fleet::Fleet;
-use crate::known_device::KnownDevice;
+use crate::known_device::{KnownDevice, device_of};
 use crate::secret;
 use crate::text::check_text;
 
@@ -45,39 +45,47 @@ impl Fleet {
     /// Lists keys that wait for an operator by device, at most `limit`: those of pending devices, and those that came under
     /// a known device's name.
     pub async fn waiting_keys(&self, limit: u64) -> Result<Vec<WaitingKey>> {
+        self.waiting_keys_of(limit, |_| true).await
+    }
+
+    /// Lists those of certain devices.
+    pub(crate) async fn waiting_keys_of(
+        &self,
+        limit: u64,
+        is_asked_for: impl Fn(&Device) -> bool,
+    ) -> Result<Vec<WaitingKey>> {
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut waiting, mut after) = (Vec::new(), String::new());
+        loop {
+            let rows = self.waiting_rows(&after, limit).await?;
+            let Some(last) = rows.last() else { break };
+            after.clone_from(&last.id);
+            for row in rows {
+                if is_asked_for(&device_of(row.clone())?) {
+                    waiting.extend(waiting_of(&row)?);
+                }
+            }
+            if waiting.len() >= most {
+                break;
+            }
+        }
+        waiting.truncate(most);
+        Ok(waiting)
+    }
+
+    /// Reads the devices behind one whose keys wait.
+    async fn waiting_rows(&self, after: &str, limit: u64) -> Result<Vec<device::Model>> {
         let waits = Condition::any()
             .add(device::Column::State.eq(DeviceState::Pending.as_str()))
             .add(device::Column::HeldKey.is_not_null());
         let rows = device::Entity::find()
             .filter(waits)
+            .filter(device::Column::Id.gt(after))
             .order_by_asc(device::Column::Id)
             .limit(limit)
             .all(self.db())
             .await?;
-        let mut waiting = Vec::with_capacity(rows.len());
-        for row in rows {
-            let own = fingerprint_of(&row)?;
-            let state = state_of(&row)?;
-            let one = |fingerprint, replaces, since| -> Result<WaitingKey> {
-                let corrupt = |what| Error::Corrupt(format!("the {what} of device {}", row.id));
-                Ok(WaitingKey {
-                    id: DeviceId::new(&row.id).map_err(|_| corrupt("id"))?,
-                    model: Model::new(&row.model).map_err(|_| corrupt("model"))?,
-                    version: row.version.as_str().into(),
-                    state,
-                    fingerprint,
-                    replaces,
-                    since,
-                })
-            };
-            if let (DeviceState::Pending, Some(own)) = (state, own) {
-                waiting.push(one(own, None, Timestamp(row.enrolled_at))?);
-            }
-            if let Some(held) = held_key_of(&row)? {
-                waiting.push(one(held.fingerprint, own, held.at)?);
-            }
-        }
-        Ok(waiting)
+        Ok(rows)
     }
 
     /// Lets a pending device take part, or takes the held key in place of the one that the device had, whose token ends: the
@@ -253,6 +261,32 @@ impl Fleet {
         self.device_changed(id);
         Ok(RotateReply { device_token })
     }
+}
+
+/// Returns a device's keys that wait for an operator.
+fn waiting_of(row: &device::Model) -> Result<Vec<WaitingKey>> {
+    let own = fingerprint_of(row)?;
+    let state = state_of(row)?;
+    let one = |fingerprint, replaces, since| -> Result<WaitingKey> {
+        let corrupt = |what| Error::Corrupt(format!("the {what} of device {}", row.id));
+        Ok(WaitingKey {
+            id: DeviceId::new(&row.id).map_err(|_| corrupt("id"))?,
+            model: Model::new(&row.model).map_err(|_| corrupt("model"))?,
+            version: row.version.as_str().into(),
+            state,
+            fingerprint,
+            replaces,
+            since,
+        })
+    };
+    let mut waiting = Vec::new();
+    if let (DeviceState::Pending, Some(own)) = (state, own) {
+        waiting.push(one(own, None, Timestamp(row.enrolled_at))?);
+    }
+    if let Some(held) = held_key_of(row)? {
+        waiting.push(one(held.fingerprint, own, held.at)?);
+    }
+    Ok(waiting)
 }
 
 /// Returns the hash of the token that a device has now; `unauthenticated` where it showed one that ended meanwhile.

@@ -32,6 +32,15 @@ impl Fleet {
     pub async fn devices(&self, filter: &DeviceFilter) -> Result<Page<DeviceSummary>> {
         let limit = filter.limit.unwrap_or(50).clamp(1, 500);
         let Found { rows, next } = device_search::page(self.db(), filter, limit as usize).await?;
+        self.summaries(rows, next).await
+    }
+
+    /// Completes the rows of a page.
+    pub(crate) async fn summaries(
+        &self,
+        rows: Vec<device::Model>,
+        next: Option<String>,
+    ) -> Result<Page<DeviceSummary>> {
         let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
         let mut attempts = self.latest_attempts(&ids).await?;
         let summaries = rows.into_iter().map(|row| {

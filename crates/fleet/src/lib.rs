@@ -16,6 +16,7 @@
 //! | `trust`, `trust_files`, `online_keys`, `publication` | signatures, and what they publish |
 //! | `rollouts`, `templates`, `engine`, `plan`, `scan` | phases, gates, what is under way, and whom it is for |
 //! | `people`, `log_ins`, `one_time_links`, `sessions`, `api_keys` | who may do what, and for how long he is in |
+//! | `reach` | the part of the fleet that a key reaches |
 //! | `passwords`, `password_rules`, `second_factor`, `totp`, `secret`, `text` | how he shows that it is he |
 //! | `webhooks` | who hears of rollouts, what of, and what is still to be sent |
 //! | `comparison` | which release does better |
@@ -65,6 +66,7 @@ mod plan;
 mod presence;
 mod preview;
 mod publication;
+mod reach;
 mod releases;
 mod reports;
 mod rollouts;
@@ -91,6 +93,7 @@ pub use known_device::KnownDevice;
 pub use log_ins::LogIn;
 pub use pace::{Pace, Rate, Ticks};
 pub use people::Person;
+pub use reach::Reach;
 pub use second_factor::FactorOffer;
 pub use sessions::{SESSION_IDLE_SEC, SESSION_LIFE_SEC, StoredSession, VISIT_SEC};
 pub use webhooks::{

@@ -22,6 +22,8 @@ pub(crate) struct ListChange {
     pub(crate) lists: Lists,
     /// What devices may find before.
     pub(crate) found_before: Vec<SignedArtifact>,
+    /// To whom the publishers delegated before.
+    delegated_before: Delegations,
     delegations: Delegations,
 }
 
@@ -47,6 +49,10 @@ impl ListChange {
             Some(lists) => lists.artifacts()?,
             None => Vec::new(),
         };
+        let delegated_before = match &lists {
+            Some(lists) => TargetsDocument::parse(&lists.targets)?.delegations()?,
+            None => Delegations::default(),
+        };
         let (new, lists) = match (&role, lists) {
             (Some(role), Some(lists)) => team_list(root, lists, role, bytes, now)?,
             (_, lists) => own_list(root, lists, bytes, now)?,
@@ -64,8 +70,14 @@ impl ListChange {
             new,
             lists,
             found_before,
+            delegated_before,
             delegations,
         }))
+    }
+
+    /// Tells whether somebody else signs for some models from now on.
+    pub(crate) fn changes_delegations(&self) -> bool {
+        self.delegated_before != self.delegations
     }
 
     /// Returns what devices may find from now on.

@@ -131,6 +131,16 @@ impl Fleet {
     /// store and drafts, publishes the drafts that it completes, and signs the next snapshot and timestamp, all in one
     /// transaction.
     pub async fn put_targets(&self, actor: &Actor, bytes: &[u8]) -> Result<TrustStatus> {
+        self.put_targets_if(actor, bytes, |_| Ok(())).await
+    }
+
+    /// Takes a signed list where what it changes is allowed, which `check` says.
+    pub(crate) async fn put_targets_if(
+        &self,
+        actor: &Actor,
+        bytes: &[u8],
+        check: impl FnOnce(&ListChange) -> Result<()>,
+    ) -> Result<TrustStatus> {
         check_size(Role::Targets, bytes, Limits::default().targets)?;
         online_keys::load_or_make(self.db(), self.now()).await?;
         let tx = database::begin(self.db()).await?;
@@ -147,6 +157,7 @@ impl Fleet {
             tx.rollback().await?;
             return self.trust_status().await;
         };
+        check(&change)?;
         let found = change.found_after()?;
         let publications = publications(&tx, &change.found_before, &found).await?;
         keep(&tx, bytes, now).await?;

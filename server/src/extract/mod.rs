@@ -1,4 +1,5 @@
-//! What handlers ask for. A handler that asks for a device or a role can't forget to check it.
+//! What handlers ask for. A handler that asks for a device or a role can't forget to check it,
+//! and one that doesn't ask for [`Scoped`] refuses keys that reach a part of the fleet only.
 
 mod bearer;
 mod device;
@@ -15,4 +16,4 @@ pub(crate) use optional::Optional;
 pub(crate) use path::Path;
 pub(crate) use query::Query;
 pub(crate) use raw::Raw;
-pub(crate) use role::{Admin, Approver, Myself, Operator, Recent, Standing, Viewer};
+pub(crate) use role::{Admin, Approver, Myself, Operator, Recent, Scoped, Standing, Viewer};

@@ -1,9 +1,12 @@
-//! Roles as extractors: each stands for a caller who may do at least that.
+//! Roles as extractors: each stands for a caller who may do at least that, with the whole fleet.
+//!
+//! A key may reach a part of the fleet only. Such a key is refused wherever a handler asks for a role alone; a handler that
+//! asks for [`Scoped`] lets it in, and gets that part of the fleet instead of all of it.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use otter_fleet::{Actor, Fleet, Person};
-use otter_protocol::admin::{Me, Role};
+use otter_fleet::{Actor, Fleet, Person, Reach};
+use otter_protocol::admin::{Me, Role, Scope};
 use otter_protocol::{ProblemCode, Timestamp};
 use tower_sessions::Session;
 
@@ -18,6 +21,17 @@ struct Caller {
     actor: Actor,
     /// Who it is, where it is no program.
     person: Option<Person>,
+    /// What of the fleet is in reach; for a person, everything.
+    scope: Scope,
+}
+
+/// A role, as an extractor.
+pub(crate) trait Acting: Sized {
+    /// The least role that a caller needs.
+    const NEEDED: Role;
+
+    /// Makes it of a caller who has that.
+    fn of(me: Me, actor: Actor) -> Self;
 }
 
 macro_rules! role {
@@ -32,13 +46,22 @@ macro_rules! role {
             pub(crate) actor: Actor,
         }
 
+        impl Acting for $name {
+            const NEEDED: Role = Role::$name;
+
+            fn of(me: Me, actor: Actor) -> Self {
+                Self { me, actor }
+            }
+        }
+
         impl FromRequestParts<Server> for $name {
             type Rejection = Failure;
 
             async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self> {
                 let caller = caller(parts, server).await?;
-                allow(&caller.me, Role::$name)?;
-                Ok(Self { me: caller.me, actor: caller.actor })
+                allow(&caller.me, Self::NEEDED)?;
+                check_reaches_everything(&caller)?;
+                Ok(Self::of(caller.me, caller.actor))
             }
         }
     };
@@ -60,6 +83,20 @@ role!(
     /// A caller who may manage keys, enrollment and trust.
     Admin
 );
+
+/// A caller with a role, and the part of the fleet that he reaches; keys of a limited scope are let in here and nowhere else.
+pub(crate) struct Scoped<R>(pub(crate) R, pub(crate) Reach);
+
+impl<R: Acting> FromRequestParts<Server> for Scoped<R> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self> {
+        let caller = caller(parts, server).await?;
+        allow(&caller.me, R::NEEDED)?;
+        let reach = server.fleet().within(caller.scope);
+        Ok(Self(R::of(caller.me, caller.actor), reach))
+    }
+}
 
 /// A person who asks for himself: for what programs have none of, a password and sessions.
 pub(crate) struct Myself {
@@ -174,6 +211,7 @@ async fn caller(parts: &Parts, server: &Server) -> Result<Caller> {
                 role: key.role,
             },
             person: None,
+            scope: key.scope,
         });
     }
     let id = match session(parts) {
@@ -195,6 +233,7 @@ async fn caller(parts: &Parts, server: &Server) -> Result<Caller> {
             role: person.role,
         },
         person: Some(person),
+        scope: Scope::default(),
     })
 }
 
@@ -205,6 +244,17 @@ fn unreadable(error: tower_sessions::session::Error) -> Failure {
         ProblemCode::Unavailable,
         "Your session can't be read now; try again in a moment.",
     )
+}
+
+fn check_reaches_everything(caller: &Caller) -> Result<()> {
+    if caller.scope.is_everything() {
+        return Ok(());
+    }
+    let detail = format!(
+        "The key {} reaches {} only, and this concerns the whole fleet. It takes a key without a scope.",
+        caller.me.name, caller.scope
+    );
+    Err(Failure::new(ProblemCode::Forbidden, detail))
 }
 
 fn allow(me: &Me, needed: Role) -> Result<()> {

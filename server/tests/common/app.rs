@@ -149,6 +149,7 @@ async fn make_keys(fleet: &Fleet) -> Vec<(Role, String)> {
             name: role.as_str().to_owned(),
             role,
             expires_at: None,
+            scope: Default::default(),
         };
         let made = fleet.create_api_key(&Actor::Console, &new).await.unwrap();
         keys.push((role, made.secret));

@@ -46,8 +46,13 @@ impl TestDevice {
         let EnrollReply::Accepted { device_token } = answer.expect(201) else {
             panic!("not let in: {answer:?}");
         };
+        Self::known(app, &device_token)
+    }
+
+    /// One that was let in before, with its token.
+    pub fn known(app: &TestApp, token: &str) -> Self {
         Self {
-            http: app.stranger().with(device_token),
+            http: app.stranger().with(token),
             version: "1.0.0".to_owned(),
             sequence: 0,
         }

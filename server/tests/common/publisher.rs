@@ -73,12 +73,7 @@ impl Publisher {
 
     /// Signs this and sends it; what the server takes is what the next builds on.
     pub async fn send(&mut self, app: &TestApp, artifact: &SignedArtifact) -> Answer {
-        let mut targets = self.targets.clone();
-        targets.add(artifact).unwrap();
-        let bytes = signed(
-            targets.finish(Timestamp::now(), LIFE).unwrap(),
-            &self.targets_key,
-        );
+        let bytes = self.signed_with(artifact);
         let answer = app
             .operator()
             .put_bytes("/api/v1/trust/targets", bytes.clone())
@@ -87,6 +82,21 @@ impl Publisher {
             self.targets = TargetsDocument::parse(&bytes).unwrap();
         }
         answer
+    }
+
+    /// Signs this, with the targets before it.
+    pub fn signed_with(&self, artifact: &SignedArtifact) -> Vec<u8> {
+        self.signed_after(|targets| targets.add(artifact).unwrap())
+    }
+
+    /// Signs the targets as a change leaves them.
+    pub fn signed_after(&self, change: impl FnOnce(&mut TargetsDocument)) -> Vec<u8> {
+        let mut targets = self.targets.clone();
+        change(&mut targets);
+        signed(
+            targets.finish(Timestamp::now(), LIFE).unwrap(),
+            &self.targets_key,
+        )
     }
 
     /// Uploads, drafts, signs and so publishes a release.

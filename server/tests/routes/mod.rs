@@ -9,4 +9,5 @@ mod pages;
 mod people;
 mod problems;
 mod roles;
+mod scopes;
 mod server_functions;

@@ -19,6 +19,8 @@ pub(crate) struct Model {
     pub(crate) expires_at: Option<i64>,
     pub(crate) revoked_at: Option<i64>,
     pub(crate) last_used_at: Option<i64>,
+    #[sea_orm(column_type = "Text")]
+    pub(crate) scope: String,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

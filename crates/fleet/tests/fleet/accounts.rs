@@ -202,6 +202,7 @@ each_database!(a_key_tells_when_it_was_used_last, |database| {
         name: "ci".to_owned(),
         role: Role::Viewer,
         expires_at: None,
+        scope: Default::default(),
     };
     let made = fleet.create_api_key(&ann(), &new).await.unwrap();
     assert_eq!(made.made.last_used_at, None);

@@ -26,6 +26,7 @@ fn key(name: &str, role: Role) -> NewApiKey {
         name: name.to_owned(),
         role,
         expires_at: None,
+        scope: Default::default(),
     }
 }
 

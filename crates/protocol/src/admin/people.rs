@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Scope;
 use crate::time::Timestamp;
 
 /// What a person or a key may do; each may do what the ones before it may.
@@ -161,6 +162,9 @@ pub struct NewApiKey {
     /// When it ends.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
+    /// What of the fleet it reaches; everything where absent.
+    #[serde(default, skip_serializing_if = "Scope::is_everything")]
+    pub scope: Scope,
 }
 
 /// A key for programs.

@@ -12,7 +12,7 @@ use otter_protocol::admin::StoredArtifact;
 use otter_protocol::{ProblemCode, Sha256Digest};
 
 use crate::body;
-use crate::extract::{Operator, Path, Viewer};
+use crate::extract::{Operator, Path, Scoped, Viewer};
 use crate::failure::{Failure, Result};
 use crate::server::Server;
 
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
         (status = 200, description = "Was stored before", body = StoredArtifact),
     ))]
 pub(crate) async fn put(
-    caller: Operator,
+    Scoped(caller, _): Scoped<Operator>,
     State(server): State<Server>,
     Path(sha256): Path<Sha256Digest>,
     headers: HeaderMap,
@@ -80,7 +80,7 @@ fn stalled() -> Failure {
     params(("sha256" = Sha256Digest, Path, description = "Names the bytes")),
     responses((status = 200, description = "The store has it", body = StoredArtifact)))]
 pub(crate) async fn get(
-    _: Viewer,
+    _: Scoped<Viewer>,
     State(server): State<Server>,
     Path(sha256): Path<Sha256Digest>,
 ) -> Result<Answer<StoredArtifact>> {

@@ -4,7 +4,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use otter_protocol::admin::{AuditEvent, AuditExport, AuditFilter, ChainCheck, ExportFilter, Page};
 
-use crate::extract::{Query, Viewer};
+use crate::extract::{Query, Scoped, Viewer};
 use crate::failure::Result;
 use crate::server::Server;
 
@@ -13,11 +13,10 @@ use crate::server::Server;
     params(AuditFilter),
     responses((status = 200, description = "A page of events", body = Page<AuditEvent>)))]
 pub(crate) async fn list(
-    _: Viewer,
-    State(server): State<Server>,
+    Scoped(_, fleet): Scoped<Viewer>,
     Query(filter): Query<AuditFilter>,
 ) -> Result<Answer<Page<AuditEvent>>> {
-    Ok(Answer(server.fleet().audit_events(&filter).await?))
+    Ok(Answer(fleet.audit_events(&filter).await?))
 }
 
 /// Returns a part of the log as it is to be kept elsewhere, with the very texts that its hashes are made of.

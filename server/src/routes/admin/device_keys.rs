@@ -1,13 +1,11 @@
 //! Keys of devices that wait for an operator.
 
 use axum::Json as Answer;
-use axum::extract::State;
 use otter_protocol::DeviceId;
 use otter_protocol::admin::{DeviceSummary, KeyDecision, KeyDecisions, KeysDecided, WaitingKey};
 
-use crate::extract::{Json, Operator, Optional, Path, Viewer};
+use crate::extract::{Json, Operator, Optional, Path, Scoped, Viewer};
 use crate::failure::Result;
-use crate::server::Server;
 
 /// Most keys in a list.
 const MOST: u64 = 1000;
@@ -15,11 +13,8 @@ const MOST: u64 = 1000;
 /// Lists the keys that wait for an operator, by device, at most 1000.
 #[utoipa::path(get, path = "/api/v1/devices/waiting-keys", tag = "Devices", operation_id = "list_waiting_keys",
     responses((status = 200, description = "The keys", body = Vec<WaitingKey>)))]
-pub(crate) async fn waiting(
-    _: Viewer,
-    State(server): State<Server>,
-) -> Result<Answer<Vec<WaitingKey>>> {
-    Ok(Answer(server.fleet().waiting_keys(MOST).await?))
+pub(crate) async fn waiting(Scoped(_, fleet): Scoped<Viewer>) -> Result<Answer<Vec<WaitingKey>>> {
+    Ok(Answer(fleet.waiting_keys(MOST).await?))
 }
 
 /// Lets a pending device take part, or takes the key that is held in place of the device's own.
@@ -28,12 +23,10 @@ pub(crate) async fn waiting(
     request_body = Option<KeyDecision>,
     responses((status = 200, description = "The device as it is now", body = DeviceSummary)))]
 pub(crate) async fn accept(
-    caller: Operator,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Operator>,
     Path(id): Path<DeviceId>,
     Optional(decision): Optional<KeyDecision>,
 ) -> Result<Answer<DeviceSummary>> {
-    let fleet = server.fleet();
     Ok(Answer(
         fleet.accept_device(&caller.actor, &id, &decision).await?,
     ))
@@ -45,12 +38,10 @@ pub(crate) async fn accept(
     request_body = Option<KeyDecision>,
     responses((status = 200, description = "The device as it is now", body = DeviceSummary)))]
 pub(crate) async fn reject(
-    caller: Operator,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Operator>,
     Path(id): Path<DeviceId>,
     Optional(decision): Optional<KeyDecision>,
 ) -> Result<Answer<DeviceSummary>> {
-    let fleet = server.fleet();
     Ok(Answer(
         fleet.reject_device(&caller.actor, &id, &decision).await?,
     ))
@@ -61,11 +52,9 @@ pub(crate) async fn reject(
     request_body = KeyDecisions,
     responses((status = 200, description = "What came of each", body = KeysDecided)))]
 pub(crate) async fn accept_many(
-    caller: Operator,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Operator>,
     Json(decisions): Json<KeyDecisions>,
 ) -> Result<Answer<KeysDecided>> {
-    let fleet = server.fleet();
     Ok(Answer(
         fleet.accept_devices(&caller.actor, &decisions).await?,
     ))
@@ -76,11 +65,9 @@ pub(crate) async fn accept_many(
     request_body = KeyDecisions,
     responses((status = 200, description = "What came of each", body = KeysDecided)))]
 pub(crate) async fn reject_many(
-    caller: Operator,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Operator>,
     Json(decisions): Json<KeyDecisions>,
 ) -> Result<Answer<KeysDecided>> {
-    let fleet = server.fleet();
     Ok(Answer(
         fleet.reject_devices(&caller.actor, &decisions).await?,
     ))

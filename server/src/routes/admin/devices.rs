@@ -1,26 +1,23 @@
 //! The registry of devices.
 
 use axum::Json as Answer;
-use axum::extract::State;
 use otter_protocol::DeviceId;
 use otter_protocol::admin::{
     DeviceDetail, DeviceFilter, DevicePatch, DeviceSummary, Page, WithReason,
 };
 
-use crate::extract::{Admin, Json, Operator, Optional, Path, Query, Viewer};
+use crate::extract::{Admin, Json, Operator, Optional, Path, Query, Scoped, Viewer};
 use crate::failure::Result;
-use crate::server::Server;
 
 /// Lists devices by id, a page at a time.
 #[utoipa::path(get, path = "/api/v1/devices", tag = "Devices", operation_id = "list_devices",
     params(DeviceFilter),
     responses((status = 200, description = "A page of devices", body = Page<DeviceSummary>)))]
 pub(crate) async fn list(
-    _: Viewer,
-    State(server): State<Server>,
+    Scoped(_, fleet): Scoped<Viewer>,
     Query(filter): Query<DeviceFilter>,
 ) -> Result<Answer<Page<DeviceSummary>>> {
-    Ok(Answer(server.fleet().devices(&filter).await?))
+    Ok(Answer(fleet.devices(&filter).await?))
 }
 
 /// Returns a device with its story, and why it updates or doesn't.
@@ -28,11 +25,10 @@ pub(crate) async fn list(
     params(("id" = DeviceId, Path, description = "The device")),
     responses((status = 200, description = "The device", body = DeviceDetail)))]
 pub(crate) async fn get(
-    _: Viewer,
-    State(server): State<Server>,
+    Scoped(_, fleet): Scoped<Viewer>,
     Path(id): Path<DeviceId>,
 ) -> Result<Answer<DeviceDetail>> {
-    Ok(Answer(server.fleet().device(&id).await?))
+    Ok(Answer(fleet.device(&id).await?))
 }
 
 /// Changes labels, group or hold; what is left out stays.
@@ -41,15 +37,11 @@ pub(crate) async fn get(
     request_body = DevicePatch,
     responses((status = 200, description = "The device as it is now", body = DeviceSummary)))]
 pub(crate) async fn patch(
-    caller: Operator,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Operator>,
     Path(id): Path<DeviceId>,
     Json(patch): Json<DevicePatch>,
 ) -> Result<Answer<DeviceSummary>> {
-    let device = server
-        .fleet()
-        .patch_device(&caller.actor, &id, &patch)
-        .await?;
+    let device = fleet.patch_device(&caller.actor, &id, &patch).await?;
     Ok(Answer(device))
 }
 
@@ -59,13 +51,11 @@ pub(crate) async fn patch(
     request_body = Option<WithReason>,
     responses((status = 200, description = "The device as it is now", body = DeviceSummary)))]
 pub(crate) async fn revoke(
-    caller: Admin,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Admin>,
     Path(id): Path<DeviceId>,
     Optional(with): Optional<WithReason>,
 ) -> Result<Answer<DeviceSummary>> {
-    let device = server
-        .fleet()
+    let device = fleet
         .revoke_device(&caller.actor, &id, &with.reason)
         .await?;
     Ok(Answer(device))
@@ -77,13 +67,11 @@ pub(crate) async fn revoke(
     request_body = Option<WithReason>,
     responses((status = 200, description = "The device as it is now", body = DeviceSummary)))]
 pub(crate) async fn decommission(
-    caller: Admin,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Admin>,
     Path(id): Path<DeviceId>,
     Optional(with): Optional<WithReason>,
 ) -> Result<Answer<DeviceSummary>> {
-    let device = server
-        .fleet()
+    let device = fleet
         .decommission_device(&caller.actor, &id, &with.reason)
         .await?;
     Ok(Answer(device))

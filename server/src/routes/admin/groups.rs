@@ -6,15 +6,15 @@ use axum::http::StatusCode;
 use otter_protocol::GroupName;
 use otter_protocol::group::Group;
 
-use crate::extract::{Json, Operator, Path, Viewer};
+use crate::extract::{Json, Operator, Path, Scoped, Viewer};
 use crate::failure::{Failure, Result};
 use crate::server::Server;
 
 /// Lists groups by name.
 #[utoipa::path(get, path = "/api/v1/groups", tag = "Groups", operation_id = "list_groups",
     responses((status = 200, description = "Every group", body = Vec<Group>)))]
-pub(crate) async fn list(_: Viewer, State(server): State<Server>) -> Result<Answer<Vec<Group>>> {
-    Ok(Answer(server.fleet().groups().await?))
+pub(crate) async fn list(Scoped(_, fleet): Scoped<Viewer>) -> Result<Answer<Vec<Group>>> {
+    Ok(Answer(fleet.groups().await?))
 }
 
 /// Makes a group, or changes the one of that name.

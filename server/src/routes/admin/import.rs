@@ -1,16 +1,14 @@
 //! Devices registered in bulk: a JSON array, or a JSON object in each line.
 
 use axum::Json as Answer;
-use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use otter_protocol::ProblemCode;
 use otter_protocol::admin::{
     ImportDevice, ImportOptions, Imported, MAX_IMPORT_BYTES, MAX_IMPORT_DEVICES, Place,
 };
 
-use crate::extract::{Operator, Query, Raw, field_of, parse_json};
+use crate::extract::{Operator, Query, Raw, Scoped, field_of, parse_json};
 use crate::failure::{Failure, Result};
-use crate::server::Server;
 
 /// Media types of a JSON object in each line; none is registered, these are in use.
 const LINES: [&str; 3] = [
@@ -26,8 +24,7 @@ const LINES: [&str; 3] = [
     request_body(content((Vec<ImportDevice> = "application/json"), (ImportDevice = "application/x-ndjson"))),
     responses((status = 200, description = "How many were registered", body = Imported)))]
 pub(crate) async fn import(
-    caller: Operator,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Operator>,
     Query(options): Query<ImportOptions>,
     raw: Raw<MAX_IMPORT_BYTES>,
 ) -> Result<Answer<Imported>> {
@@ -36,7 +33,6 @@ pub(crate) async fn import(
     } else {
         array(&raw.bytes)?
     };
-    let fleet = server.fleet();
     Ok(Answer(fleet.import_devices(&caller.actor, &devices).await?))
 }
 

@@ -7,14 +7,14 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use otter_protocol::admin::{Me, OpenSession, PasswordChange, SessionsEnded};
 
-use crate::extract::{Json, Myself, Path, Recent, Viewer};
+use crate::extract::{Json, Myself, Path, Recent, Scoped, Viewer};
 use crate::failure::Result;
 use crate::server::Server;
 
 /// Tells the caller who he is and what he may do.
 #[utoipa::path(get, path = "/api/v1/me", tag = "People", operation_id = "me",
     responses((status = 200, description = "The caller", body = Me)))]
-pub(crate) async fn me(caller: Viewer) -> Answer<Me> {
+pub(crate) async fn me(Scoped(caller, _): Scoped<Viewer>) -> Answer<Me> {
     Answer(caller.me)
 }
 

@@ -1,15 +1,13 @@
 //! What rollouts would do, and have yet to do.
 
 use axum::Json as Answer;
-use axum::extract::State;
 use otter_protocol::RolloutId;
 use otter_protocol::admin::{Making, RolloutPreview};
 use otter_protocol::rollout::RolloutSpec;
 use serde_json::{Map, Value};
 
-use crate::extract::{Json, Path, Query, Viewer, from_fields};
+use crate::extract::{Json, Path, Query, Scoped, Viewer, from_fields};
 use crate::failure::Result;
-use crate::server::Server;
 
 /// Foresees a rollout without making it: devices by phase, what holds which back, and when each phase will end.
 #[utoipa::path(post, path = "/api/v1/rollouts/preview", tag = "Rollouts", operation_id = "preview_new_rollout",
@@ -17,12 +15,10 @@ use crate::server::Server;
     request_body = RolloutSpec,
     responses((status = 200, description = "What it would do", body = RolloutPreview)))]
 pub(crate) async fn preview_new(
-    _: Viewer,
-    State(server): State<Server>,
+    Scoped(_, fleet): Scoped<Viewer>,
     Query(making): Query<Making>,
     Json(mut fields): Json<Map<String, Value>>,
 ) -> Result<Answer<RolloutPreview>> {
-    let fleet = server.fleet();
     if let Some(name) = &making.template {
         fields = fleet.template(name).await?.spec.under(fields);
     }
@@ -35,9 +31,8 @@ pub(crate) async fn preview_new(
     params(("id" = RolloutId, Path, description = "The rollout")),
     responses((status = 200, description = "What it has yet to do", body = RolloutPreview)))]
 pub(crate) async fn preview(
-    _: Viewer,
-    State(server): State<Server>,
+    Scoped(_, fleet): Scoped<Viewer>,
     Path(id): Path<RolloutId>,
 ) -> Result<Answer<RolloutPreview>> {
-    Ok(Answer(server.fleet().preview_rollout(id).await?))
+    Ok(Answer(fleet.preview_rollout(id).await?))
 }

@@ -1,16 +1,14 @@
 //! Versions of software.
 
 use axum::Json as Answer;
-use axum::extract::State;
 use axum::http::StatusCode;
 use otter_protocol::ReleaseId;
 use otter_protocol::admin::{NewRelease, ReleaseDetail, WithReason};
 use otter_protocol::release::Release;
 use serde::Deserialize;
 
-use crate::extract::{Json, Operator, Optional, Path, Query, Viewer};
+use crate::extract::{Json, Operator, Optional, Path, Query, Scoped, Viewer};
 use crate::failure::Result;
-use crate::server::Server;
 
 /// How many releases to list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -25,11 +23,10 @@ pub(crate) struct Limit {
     params(Limit),
     responses((status = 200, description = "Releases", body = Vec<Release>)))]
 pub(crate) async fn list(
-    _: Viewer,
-    State(server): State<Server>,
+    Scoped(_, fleet): Scoped<Viewer>,
     Query(limit): Query<Limit>,
 ) -> Result<Answer<Vec<Release>>> {
-    let mut releases = server.fleet().releases().await?;
+    let mut releases = fleet.releases().await?;
     releases.truncate(limit.limit.unwrap_or(usize::MAX));
     Ok(Answer(releases))
 }
@@ -39,11 +36,10 @@ pub(crate) async fn list(
     request_body = NewRelease,
     responses((status = 201, description = "The draft", body = Release)))]
 pub(crate) async fn create(
-    caller: Operator,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Operator>,
     Json(new): Json<NewRelease>,
 ) -> Result<(StatusCode, Answer<Release>)> {
-    let release = server.fleet().create_release(&caller.actor, &new).await?;
+    let release = fleet.create_release(&caller.actor, &new).await?;
     Ok((StatusCode::CREATED, Answer(release)))
 }
 
@@ -52,11 +48,10 @@ pub(crate) async fn create(
     params(("id" = ReleaseId, Path, description = "The release")),
     responses((status = 200, description = "The release", body = ReleaseDetail)))]
 pub(crate) async fn get(
-    _: Viewer,
-    State(server): State<Server>,
+    Scoped(_, fleet): Scoped<Viewer>,
     Path(id): Path<ReleaseId>,
 ) -> Result<Answer<ReleaseDetail>> {
-    Ok(Answer(server.fleet().release(id).await?))
+    Ok(Answer(fleet.release(id).await?))
 }
 
 /// Takes a release back: live rollouts of it are aborted, no device gets it any more.
@@ -65,13 +60,11 @@ pub(crate) async fn get(
     request_body = Option<WithReason>,
     responses((status = 200, description = "The release as it is now", body = Release)))]
 pub(crate) async fn withdraw(
-    caller: Operator,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Operator>,
     Path(id): Path<ReleaseId>,
     Optional(with): Optional<WithReason>,
 ) -> Result<Answer<Release>> {
-    let release = server
-        .fleet()
+    let release = fleet
         .withdraw_release(&caller.actor, id, &with.reason)
         .await?;
     Ok(Answer(release))

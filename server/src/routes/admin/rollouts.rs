@@ -1,25 +1,22 @@
 //! Rollouts, as operators make and steer them.
 
 use axum::Json as Answer;
-use axum::extract::State;
 use axum::http::StatusCode;
 use otter_protocol::RolloutId;
 use otter_protocol::admin::{Abort, Making, RolloutDetail, RolloutSummary, WithReason};
 use otter_protocol::rollout::{Rollout, RolloutSpec, Steering};
 use serde_json::{Map, Value};
 
-use crate::extract::{Approver, Json, Operator, Optional, Path, Query, Viewer, from_fields};
+use crate::extract::{
+    Approver, Json, Operator, Optional, Path, Query, Scoped, Viewer, from_fields,
+};
 use crate::failure::Result;
-use crate::server::Server;
 
 /// Lists rollouts, the newest first, at most 200.
 #[utoipa::path(get, path = "/api/v1/rollouts", tag = "Rollouts", operation_id = "list_rollouts",
     responses((status = 200, description = "Rollouts", body = Vec<RolloutSummary>)))]
-pub(crate) async fn list(
-    _: Viewer,
-    State(server): State<Server>,
-) -> Result<Answer<Vec<RolloutSummary>>> {
-    Ok(Answer(server.fleet().rollouts().await?))
+pub(crate) async fn list(Scoped(_, fleet): Scoped<Viewer>) -> Result<Answer<Vec<RolloutSummary>>> {
+    Ok(Answer(fleet.rollouts().await?))
 }
 
 /// Makes a rollout of a published release; it begins at once, at its `starts_at`, or once it is approved. A draft waits to
@@ -29,12 +26,10 @@ pub(crate) async fn list(
     request_body = RolloutSpec,
     responses((status = 201, description = "The rollout", body = Rollout)))]
 pub(crate) async fn create(
-    caller: Operator,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Operator>,
     Query(making): Query<Making>,
     Json(mut fields): Json<Map<String, Value>>,
 ) -> Result<(StatusCode, Answer<Rollout>)> {
-    let fleet = server.fleet();
     if let Some(name) = &making.template {
         fields = fleet.template(name).await?.spec.under(fields);
     }
@@ -50,11 +45,10 @@ pub(crate) async fn create(
     params(("id" = RolloutId, Path, description = "The rollout")),
     responses((status = 200, description = "The rollout", body = RolloutDetail)))]
 pub(crate) async fn get(
-    _: Viewer,
-    State(server): State<Server>,
+    Scoped(_, fleet): Scoped<Viewer>,
     Path(id): Path<RolloutId>,
 ) -> Result<Answer<RolloutDetail>> {
-    Ok(Answer(server.fleet().rollout(id).await?))
+    Ok(Answer(fleet.rollout(id).await?))
 }
 
 /// Writes a draft anew.
@@ -63,12 +57,10 @@ pub(crate) async fn get(
     request_body = RolloutSpec,
     responses((status = 200, description = "The rollout as it is now", body = Rollout)))]
 pub(crate) async fn update(
-    caller: Operator,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Operator>,
     Path(id): Path<RolloutId>,
     Json(spec): Json<RolloutSpec>,
 ) -> Result<Answer<Rollout>> {
-    let fleet = server.fleet();
     Ok(Answer(
         fleet.update_rollout(&caller.actor, id, &spec).await?,
     ))
@@ -80,13 +72,11 @@ pub(crate) async fn update(
     request_body = Option<Abort>,
     responses((status = 200, description = "The rollout as it is now", body = Rollout)))]
 pub(crate) async fn abort(
-    caller: Operator,
-    State(server): State<Server>,
+    Scoped(caller, fleet): Scoped<Operator>,
     Path(id): Path<RolloutId>,
     Optional(abort): Optional<Abort>,
 ) -> Result<Answer<Rollout>> {
     let steering = Steering::Abort(abort.under_way);
-    let fleet = server.fleet();
     Ok(Answer(
         fleet
             .steer_rollout(&caller.actor, id, steering, &abort.reason)
@@ -102,12 +92,10 @@ macro_rules! steering {
             request_body = Option<WithReason>,
             responses((status = 200, description = "The rollout as it is now", body = Rollout)))]
         pub(crate) async fn $name(
-            caller: $role,
-            State(server): State<Server>,
+            Scoped(caller, fleet): Scoped<$role>,
             Path(id): Path<RolloutId>,
             Optional(with): Optional<WithReason>,
         ) -> Result<Answer<Rollout>> {
-            let fleet = server.fleet();
             Ok(Answer(
                 fleet.steer_rollout(&caller.actor, id, $steering, &with.reason).await?,
             ))

@@ -8,14 +8,17 @@ use otter_protocol::admin::{NOT_IN_TEMPLATES, NewTemplate, Template};
 use otter_protocol::rollout::RolloutSpec;
 use serde_json::{Map, Value, json};
 
-use crate::extract::{Json, Operator, Path, Viewer, from_fields};
+use crate::extract::{Json, Operator, Path, Scoped, Viewer, from_fields};
 use crate::failure::{Failure, Result};
 use crate::server::Server;
 
 /// Lists templates by name.
 #[utoipa::path(get, path = "/api/v1/rollout-templates", tag = "Rollouts", operation_id = "list_rollout_templates",
     responses((status = 200, description = "Every template", body = Vec<Template>)))]
-pub(crate) async fn list(_: Viewer, State(server): State<Server>) -> Result<Answer<Vec<Template>>> {
+pub(crate) async fn list(
+    _: Scoped<Viewer>,
+    State(server): State<Server>,
+) -> Result<Answer<Vec<Template>>> {
     Ok(Answer(server.fleet().templates().await?))
 }
 
@@ -24,7 +27,7 @@ pub(crate) async fn list(_: Viewer, State(server): State<Server>) -> Result<Answ
     params(("name" = TemplateName, Path, description = "The template")),
     responses((status = 200, description = "The template", body = Template)))]
 pub(crate) async fn get(
-    _: Viewer,
+    _: Scoped<Viewer>,
     State(server): State<Server>,
     Path(name): Path<TemplateName>,
 ) -> Result<Answer<Template>> {

@@ -4,7 +4,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use otter_protocol::admin::{OnlineKeys, TrustStatus};
 
-use crate::extract::{Admin, Operator, Raw, Recent, Viewer};
+use crate::extract::{Admin, Operator, Raw, Recent, Scoped, Viewer};
 use crate::failure::Result;
 use crate::server::Server;
 
@@ -17,7 +17,10 @@ const TARGETS_LIMIT: usize = 8 << 20;
 /// Returns how the fleet's trust stands.
 #[utoipa::path(get, path = "/api/v1/trust", tag = "Trust", operation_id = "trust_status",
     responses((status = 200, description = "Versions and ends of the signed metadata", body = TrustStatus)))]
-pub(crate) async fn status(_: Viewer, State(server): State<Server>) -> Result<Answer<TrustStatus>> {
+pub(crate) async fn status(
+    _: Scoped<Viewer>,
+    State(server): State<Server>,
+) -> Result<Answer<TrustStatus>> {
     Ok(Answer(server.fleet().trust_status().await?))
 }
 
@@ -25,7 +28,7 @@ pub(crate) async fn status(_: Viewer, State(server): State<Server>) -> Result<An
 #[utoipa::path(get, path = "/api/v1/trust/online-keys", tag = "Trust", operation_id = "online_keys",
     responses((status = 200, description = "TUF key objects", body = OnlineKeys)))]
 pub(crate) async fn online_keys(
-    _: Viewer,
+    _: Scoped<Viewer>,
     State(server): State<Server>,
 ) -> Result<Answer<OnlineKeys>> {
     Ok(Answer(server.fleet().online_keys().await?))
@@ -50,10 +53,8 @@ pub(crate) async fn put_root(
     request_body(content = Object, description = "Signed TUF targets metadata", content_type = "application/json"),
     responses((status = 200, description = "How the trust stands now", body = TrustStatus)))]
 pub(crate) async fn put_targets(
-    Recent(caller): Recent<Operator>,
-    State(server): State<Server>,
+    Recent(Scoped(caller, fleet)): Recent<Scoped<Operator>>,
     raw: Raw<TARGETS_LIMIT>,
 ) -> Result<Answer<TrustStatus>> {
-    let fleet = server.fleet();
     Ok(Answer(fleet.put_targets(&caller.actor, &raw.bytes).await?))
 }
