@@ -1,5 +1,6 @@
 //! One file a command: its arguments, what it does, what it shows.
 
+pub mod api_key;
 pub mod audit;
 pub mod bundle;
 pub mod device;
@@ -47,6 +48,9 @@ pub enum Command {
     /// Makes and takes back the tokens that let devices in.
     #[command(subcommand)]
     EnrollmentToken(enrollment_token::EnrollmentToken),
+    /// Makes and takes back the keys that programs call the server with.
+    #[command(subcommand)]
+    ApiKey(api_key::ApiKey),
     /// Tells other programs of rollouts and attempts.
     #[command(subcommand)]
     Webhook(webhook::Webhook),
@@ -74,6 +78,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Device(command) => command.run(&context).await,
         Command::Group(command) => command.run(&context).await,
         Command::EnrollmentToken(command) => command.run(&context).await,
+        Command::ApiKey(command) => command.run(&context).await,
         Command::Webhook(command) => command.run(&context).await,
         Command::Audit(command) => command.run(&context).await,
         Command::Simulate(command) => command.run(&context).await,
