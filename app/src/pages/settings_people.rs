@@ -128,7 +128,7 @@ fn row(account: Account, actions: PeopleActions) -> impl IntoView {
             <th scope="row">
                 {account.name.clone()}
                 {account.disabled_at.map(|at| view! { <span class="hint">" closed " <When at /></span> })}
-                {account.link_expires_at.map(|at| view! { <span class="hint">" link ends " <When at /></span> })}
+                {account.link_expires_at.map(|at| view! { <span class="hint">" the link ends " <When at /></span> })}
                 {(is_open && !account.has_password && account.link_expires_at.is_none()).then(|| view! {
                     <span class="hint">" the link has ended"</span>
                 })}
