@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold, in the order that finds faults soonest for the least building.
 
 mod count;
+mod dependencies;
 mod end2end;
 mod native;
 
@@ -25,6 +26,8 @@ pub(crate) struct Options {
 enum Check {
     /// Formatting.
     Fmt,
+    /// Licences, sources and known vulnerabilities of what Otter is built from.
+    Dependencies,
     /// Clippy for this machine, every warning an error.
     Clippy,
     /// Clippy for the dashboard's wasm.
@@ -66,6 +69,10 @@ fn checks(options: &Options, steps: &mut Steps, count: &mut Count) -> Result<()>
     let runs = [Check::Tests, Check::E2e]
         .into_iter()
         .any(|check| options.wants(check));
+    if options.wants(Check::Dependencies) {
+        steps.attempt("dependencies", dependencies::policy);
+        steps.attempt("advisories", dependencies::advisories);
+    }
     // The server embeds the site: with the site first, the server is compiled once.
     let lock = if runs {
         let lock = SiteLock::take()?;
