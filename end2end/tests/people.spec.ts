@@ -183,3 +183,24 @@ test.describe("without JavaScript", () => {
     await expect(factor).toContainText("10 recovery codes are left");
   });
 });
+
+test("a key is made that reaches a model and a group alone", async ({ page, server, unique, complaints }) => {
+  const name = `${unique}builds`;
+  await open(page, "/settings");
+  const keys = card(page, "API keys");
+  await keys.getByLabel("Key's name").fill(name);
+  await keys.getByLabel("May do what").selectOption("viewer");
+  await keys.getByLabel("Only models").fill("rpi4, rpi5");
+  await keys.getByLabel("Only groups").fill("cannary");
+  await keys.getByRole("button", { name: "Make API key" }).click();
+  await expect(keys.locator("#key-groups-error")).toHaveText("There is no group `cannary`; make it first.");
+  expect(complaints.splice(0)).toEqual([expect.stringMatching(/status of 422/)]);
+  await keys.getByLabel("Only groups").fill("canary");
+  await keys.getByRole("button", { name: "Make API key" }).click();
+  const secret = await keys.getByRole("group", { name: "secret" }).locator("code").textContent();
+  await expect(keys.getByRole("row", { name: new RegExp(name) })).toContainText("group canary and models rpi4, rpi5");
+  await look(page, "settings-keys");
+  const headers = { authorization: `Bearer ${secret?.trim()}` };
+  expect((await fetch(`${server.url}/api/v1/devices`, { headers })).status).toBe(200);
+  expect((await fetch(`${server.url}/api/v1/overview`, { headers })).status).toBe(403);
+});

@@ -9,7 +9,7 @@ use axum::http::Method;
 use otter_protocol::admin::{ApiKey, Role, WithSecret};
 use serde_json::{Value, json};
 
-use crate::common::{Caller, TestApp, TestDatabase};
+use crate::common::{Browser, Caller, TestApp, TestDatabase, on_each_database};
 
 /// What a key of a limited scope gets of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,4 +162,19 @@ async fn a_scope_names_groups_that_are_there() {
     let answer = app.admin().post("/api/v1/api-keys", &new).await;
     let problem = answer.problem(otter_protocol::ProblemCode::InvalidRequest);
     assert_eq!(problem.field.as_deref(), Some("scope.groups[1]"));
+}
+
+on_each_database! {
+    async fn the_settings_make_keys_with_a_scope(app: TestApp) {
+        let browser = Browser::of(&app, "ada", Role::Admin).await;
+        let fields = |groups| [("name", "ci"), ("role", "operator"), ("models", "rpi4, esp32"), ("groups", groups)];
+        let answer = browser.call(Method::POST, "/ui/create-key", &fields(" canary ")).await;
+        answer.expect_status(200);
+        let keys: Vec<ApiKey> = app.admin().get("/api/v1/api-keys").await.expect(200);
+        let made = keys.iter().find(|key| key.spec.name == "ci").unwrap();
+        assert_eq!(made.spec.scope.to_string(), "group canary and models rpi4, esp32");
+        let answer = browser.call(Method::POST, "/ui/create-key", &fields("canary, cannary")).await;
+        assert_eq!(answer.status, 422, "{answer:?}");
+        assert!(answer.text().contains(r#""field":"groups""#), "{answer:?}");
+    }
 }
