@@ -14,6 +14,7 @@ mod m0007_webhooks;
 mod m0008_people;
 mod m0009_device_keys;
 mod m0011_key_scopes;
+mod m0014_dialects;
 mod m0019_artifacts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_people::Migration),
             Box::new(m0009_device_keys::Migration),
             Box::new(m0011_key_scopes::Migration),
+            Box::new(m0014_dialects::Migration),
             Box::new(m0019_artifacts::Migration),
         ]
     }

@@ -217,6 +217,7 @@ impl World {
             artifacts: artifacts.collect(),
             created_at: Timestamp(1_700_000_000_000),
             published_at: None,
+            says_signed: false,
         };
         publishing.releases.push(release.clone());
         Ok(release)

@@ -1,30 +1,20 @@
-//! The device's poll: its report in, a decision out. Idle, it touches neither disk nor database.
+//! The native dialect's poll: a report in, an instruction out, and when to come back.
 
 use std::sync::Arc;
 
-use otter_protocol::admin::ChangeKind;
-use otter_protocol::check_in::{
-    CheckIn, CheckInReply, Instruction, Offer, OfferedArtifact, Reason,
-};
-use otter_protocol::clock_off::{clock_off_sec, has_moved, notable};
-use otter_protocol::decision::Action;
-use otter_protocol::device::{Device, OpenAttempt, Pairs};
+use otter_protocol::check_in::{CheckIn, CheckInReply, Instruction, Offer, OfferedArtifact};
+use otter_protocol::clock_off::{clock_off_sec, notable};
+use otter_protocol::device::{Device, Dialect};
 use otter_protocol::rule::{Outcome, Rule};
-use otter_protocol::{AttemptId, Cohort, Decision, Plan, ReleaseId, RolloutId, Timestamp, decide};
+use otter_protocol::{AttemptId, Cohort, Decision, ReleaseId, RolloutId, Timestamp};
 use rand::RngExt;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::EntityTrait;
 
-use crate::entity::{attempt, device};
-use crate::error::{Error, Result, is_duplicate};
+use crate::entity::attempt;
+use crate::error::{Error, Result};
 use crate::fleet::Fleet;
-use crate::grant::Grant;
-use crate::known_device::{KnownDevice, open_attempt_of};
-
-/// Most keys of metadata, and most bytes of a key or value.
-const MAX_METADATA: (usize, usize) = (64, 1024);
-
-/// Most bytes of a version.
-const MAX_VERSION: usize = 100;
+use crate::known_device::KnownDevice;
+use crate::poll::{Answered, Polled};
 
 impl Fleet {
     /// Takes a device's check-in and answers what to do.
@@ -33,28 +23,24 @@ impl Fleet {
         known: &Arc<KnownDevice>,
         check_in: CheckIn,
     ) -> Result<CheckInReply> {
-        check_sizes(&check_in)?;
         let now = self.now();
         let claimed = check_in.attempt;
         let clock_off_sec = check_in.at.map(|at| clock_off_sec(at, now));
-        let known = self.take_report(known, check_in, now).await?;
-        let plan = self.plan();
-        let decision = decide(&known.device, &plan, now);
-        let (instruction, reasons) = match &decision.action {
-            Action::Begin { rollout, .. } => self.begin(&known, &plan, *rollout).await?,
-            Action::Continue { attempt, release } => {
-                let rollout = known.device.attempt.as_ref().map(|open| open.rollout);
-                (
-                    self.offer_of(&known.device, &plan, *attempt, rollout, *release)
-                        .await?,
-                    vec![],
-                )
+        let Polled {
+            known,
+            decision,
+            answer,
+        } = self.poll(known, check_in, Dialect::Native, now).await?;
+        let (instruction, reasons) = match answer {
+            Answered::Offered { attempt, release } => {
+                let offer = self.offer_of(&known.device, attempt, release).await?;
+                (offer, vec![])
             }
-            Action::Cancel { attempt } => (Instruction::Cancel { attempt: *attempt }, vec![]),
+            Answered::Cancelled { attempt } => (Instruction::Cancel { attempt }, vec![]),
             // The device goes on with an attempt that has come to its end here.
-            Action::Wait => match claimed {
+            Answered::Nothing(reasons) => match claimed {
                 Some(attempt) => (Instruction::Cancel { attempt }, vec![]),
-                None => (Instruction::Wait, reasons_of(&decision)),
+                None => (Instruction::Wait, reasons),
             },
         };
         let come_back_at = match instruction {
@@ -72,141 +58,29 @@ impl Fleet {
         })
     }
 
-    /// Notes what the device says of itself; writes only what an operator would miss.
-    async fn take_report(
-        &self,
-        known: &Arc<KnownDevice>,
-        check_in: CheckIn,
-        now: Timestamp,
-    ) -> Result<Arc<KnownDevice>> {
-        let device = &known.device;
-        let conditions_changed = device.conditions != check_in.conditions;
-        let conditions = conditions_changed.then(|| check_in.conditions.clone());
-        let clock_off = check_in.at.map(|at| clock_off_sec(at, now));
-        let clock_off = clock_off.filter(|off| has_moved(known.clock_off_sec, *off));
-        self.inner
-            .presence
-            .note(&device.id, now, conditions, clock_off);
-        let identity_changed = device.version != check_in.version
-            || device.bootloader_version != check_in.bootloader_version
-            || says_news(device, check_in.metadata.as_ref());
-        if !identity_changed && !conditions_changed && clock_off.is_none() {
-            return Ok(known.clone());
-        }
-        let health_changed = device.conditions.is_healthy != check_in.conditions.is_healthy;
-        let before = self.forgotten();
-        let updated = Device {
-            version: check_in.version,
-            bootloader_version: check_in.bootloader_version,
-            metadata: check_in.metadata.unwrap_or_else(|| device.metadata.clone()),
-            conditions: check_in.conditions,
-            ..device.clone()
-        };
-        if identity_changed {
-            self.write_identity(&updated, check_in.agent_version, now)
-                .await?;
-            self.changed(ChangeKind::Device, &updated.id);
-        }
-        if health_changed {
-            self.note_health(&updated, now).await?;
-        }
-        let known = Arc::new(KnownDevice {
-            device: updated,
-            token: known.token,
-            pace: known.pace.clone(),
-            as_of: known.as_of,
-            clock_off_sec: clock_off.map_or(known.clock_off_sec, notable),
-        });
-        self.remember(&known, before);
-        Ok(known)
-    }
-
-    async fn write_identity(
-        &self,
-        updated: &Device,
-        agent_version: Option<String>,
-        now: Timestamp,
-    ) -> Result<()> {
-        let metadata = serde_json::to_string(&updated.metadata)
-            .map_err(|error| Error::Corrupt(error.to_string()))?;
-        let change = device::ActiveModel {
-            version: Set(updated.version.to_string()),
-            bootloader_version: Set(updated.bootloader_version.as_ref().map(ToString::to_string)),
-            metadata: Set(metadata),
-            agent_version: Set(agent_version),
-            updated_at: Set(now.0),
-            last_seen_at: Set(Some(now.0)),
-            ..Default::default()
-        };
-        device::Entity::update_many()
-            .set(change)
-            .filter(device::Column::Id.eq(updated.id.as_str()))
-            .exec(self.db())
-            .await?;
-        Ok(())
-    }
-
-    async fn begin(
-        &self,
-        known: &Arc<KnownDevice>,
-        plan: &Plan,
-        rollout: RolloutId,
-    ) -> Result<(Instruction, Vec<Reason>)> {
-        let before = self.forgotten();
-        let grant = match self.grant(&known.device, plan, rollout).await {
-            // Another server was quicker; the device's next check-in finds the attempt.
-            Err(Error::Database(error)) if is_duplicate(&error) => {
-                self.forget_device(&known.device.id);
-                return Ok((Instruction::Wait, vec![]));
-            }
-            other => other?,
-        };
-        match grant {
-            Grant::Granted(row) => {
-                let open = open_attempt_of(&row)?;
-                let rollout = Some(open.rollout);
-                let offer = self
-                    .offer_of(&known.device, plan, open.id, rollout, open.release)
-                    .await?;
-                self.remember(&with_attempt(known, Some(open), self.now()), before);
-                Ok((offer, vec![]))
-            }
-            Grant::Refused(outcomes) => Ok((
-                Instruction::Wait,
-                outcomes
-                    .iter()
-                    .map(|outcome| reason_of(rollout, outcome))
-                    .collect(),
-            )),
-            Grant::Over => {
-                self.renew_plan().await?;
-                Ok((Instruction::Wait, vec![]))
-            }
-        }
-    }
-
     /// Puts an offer together; without an artifact for the device the attempt is taken back.
     async fn offer_of(
         &self,
         device: &Device,
-        plan: &Plan,
         attempt: AttemptId,
-        rollout: Option<RolloutId>,
         release: ReleaseId,
     ) -> Result<Instruction> {
-        let found = plan
-            .release(release)
-            .and_then(|release| Some((release, release.artifact_for(&device.model)?)));
-        let Some(((release, artifact), rollout)) = found.zip(rollout) else {
+        let plan = self.plan();
+        // Without a counter nobody signed it: it was offered while the device spoke another dialect.
+        let found = plan.release(release).and_then(|release| {
+            let artifact = release.artifact_for(&device.model)?;
+            Some((release, artifact, release.release_counter?))
+        });
+        let Some((release, artifact, release_counter)) = found else {
             return Ok(Instruction::Cancel { attempt });
         };
-        let release_counter = release.release_counter.ok_or_else(|| {
-            Error::Corrupt(format!("published release {} has no counter", release.id))
-        })?;
+        let row = self.attempt_row(attempt).await?;
+        let attempt_uuid = row.uuid.parse();
         Ok(Instruction::Install(Offer {
             attempt,
-            attempt_uuid: self.attempt_uuid(attempt).await?,
-            rollout,
+            attempt_uuid: attempt_uuid
+                .map_err(|_| Error::Corrupt(format!("attempt {attempt} has no uuid")))?,
+            rollout: RolloutId(row.rollout_id),
             release: release.id,
             version: release.version.clone(),
             release_counter,
@@ -220,12 +94,11 @@ impl Fleet {
         }))
     }
 
-    async fn attempt_uuid(&self, attempt: AttemptId) -> Result<uuid::Uuid> {
+    async fn attempt_row(&self, attempt: AttemptId) -> Result<attempt::Model> {
         let row = attempt::Entity::find_by_id(attempt.0)
             .one(self.db())
             .await?;
-        let uuid = row.and_then(|row| row.uuid.parse().ok());
-        uuid.ok_or_else(|| Error::Corrupt(format!("attempt {attempt} has no uuid")))
+        row.ok_or_else(|| Error::Corrupt(format!("attempt {attempt} isn't there")))
     }
 
     /// Returns when a rollout that waits for nothing but its window may take the device. Each device has its own place in
@@ -272,93 +145,4 @@ impl Fleet {
         // At most 1.1 times a number of 32 bits; casts of floats saturate.
         (spread.round() as u32).max(1)
     }
-}
-
-/// Returns the device with its attempt under way set anew.
-pub(crate) fn with_attempt(
-    known: &KnownDevice,
-    attempt: Option<OpenAttempt>,
-    as_of: Timestamp,
-) -> Arc<KnownDevice> {
-    Arc::new(KnownDevice {
-        device: Device {
-            attempt,
-            ..known.device.clone()
-        },
-        token: known.token,
-        pace: known.pace.clone(),
-        as_of,
-        clock_off_sec: known.clock_off_sec,
-    })
-}
-
-fn reasons_of(decision: &Decision) -> Vec<Reason> {
-    let of_one = |one: &otter_protocol::decision::Consideration| {
-        let rollout = one.rollout;
-        one.blockers()
-            .map(move |outcome| reason_of(rollout, outcome))
-            .collect::<Vec<_>>()
-    };
-    decision.considered.iter().flat_map(of_one).collect()
-}
-
-/// Tells whether a device says something else of itself than before.
-fn says_news(device: &Device, metadata: Option<&Pairs>) -> bool {
-    metadata.is_some_and(|metadata| device.metadata != *metadata)
-}
-
-fn reason_of(rollout: RolloutId, outcome: &Outcome) -> Reason {
-    Reason {
-        rollout,
-        rule: outcome.rule,
-        text: outcome.to_string(),
-        until: outcome.changes_at(),
-    }
-}
-
-fn check_sizes(check_in: &CheckIn) -> Result<()> {
-    let (most, bytes) = MAX_METADATA;
-    let metadata = check_in.metadata.iter().flatten();
-    if metadata.clone().count() > most {
-        return Err(Error::invalid(
-            "metadata",
-            format!("a device may say at most {most} things of itself"),
-        ));
-    }
-    let is_long = |text: &String| text.len() > bytes;
-    if metadata
-        .into_iter()
-        .any(|(key, value)| is_long(key) || is_long(value))
-    {
-        return Err(Error::invalid(
-            "metadata",
-            format!("keys and values have at most {bytes} bytes"),
-        ));
-    }
-    let versions = [
-        Some(&check_in.version),
-        check_in.bootloader_version.as_ref(),
-    ];
-    if versions
-        .into_iter()
-        .flatten()
-        .any(|version| version.as_str().len() > MAX_VERSION)
-    {
-        return Err(Error::invalid(
-            "version",
-            format!("a version has at most {MAX_VERSION} bytes"),
-        ));
-    }
-    if check_in
-        .conditions
-        .time_zone
-        .as_ref()
-        .is_some_and(|zone| zone.len() > 64)
-    {
-        return Err(Error::invalid(
-            "conditions.time_zone",
-            "a time zone has at most 64 bytes",
-        ));
-    }
-    Ok(())
 }

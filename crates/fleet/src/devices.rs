@@ -75,6 +75,7 @@ impl Fleet {
             summary: self.summary(row, newest)?,
             metadata: device.metadata,
             conditions: device.conditions,
+            dialect: device.dialect,
             bootloader_version: device.bootloader_version,
             attempts,
             decision,
@@ -181,7 +182,7 @@ impl Fleet {
         self.summary(row, attempt)
     }
 
-    fn summary(
+    pub(crate) fn summary(
         &self,
         row: device::Model,
         attempt: Option<AttemptSummary>,

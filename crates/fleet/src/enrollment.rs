@@ -3,7 +3,7 @@
 use ed25519_dalek::{Signature, VerifyingKey};
 use otter_protocol::admin::ChangeKind;
 use otter_protocol::check_in::{EnrollReply, EnrollRequest, enrollment_message};
-use otter_protocol::device::DeviceState;
+use otter_protocol::device::{DeviceState, Dialect};
 use otter_protocol::{ProblemCode, Sha256Digest, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
@@ -333,6 +333,7 @@ async fn write(
     let group = own_group.or_else(|| enrollment_token?.group_name.clone());
     row.group_name = Set(group.clone());
     row.public_key = Set(applicant.public_key.clone());
+    row.dialect = Set(Dialect::Native.as_str().to_owned());
     if known.is_none_or(|known| known.token_hash.is_none()) {
         // Later the check-in says what it runs; here it counts only until the first.
         row.version = Set(request.version.as_str().to_owned());

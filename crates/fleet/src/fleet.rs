@@ -15,6 +15,7 @@ use crate::config::FleetConfig;
 use crate::database;
 use crate::engine::{Evaluations, WaitingCounts};
 use crate::error::Result;
+use crate::figures::CountedFigures;
 use crate::known_device::KnownDevices;
 use crate::passwords::Passwords;
 use crate::presence::Presence;
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) passwords: Passwords,
     pub(crate) trust_files: TrustFiles,
     pub(crate) webhooks: Listeners,
+    pub(crate) figures: CountedFigures,
     /// This server's name in leases.
     pub(crate) holder: String,
 }
@@ -91,6 +93,7 @@ impl Fleet {
             passwords: Passwords::default(),
             trust_files: TrustFiles::default(),
             webhooks: Listeners::default(),
+            figures: CountedFigures::default(),
             holder: uuid::Uuid::new_v4().to_string(),
         };
         let fleet = Self {

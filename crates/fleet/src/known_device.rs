@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::sync::Cache;
 use otter_protocol::attempt::AttemptPurpose;
-use otter_protocol::device::{Conditions, Device, DeviceState, OpenAttempt, PastAttempts};
+use otter_protocol::device::{Conditions, Device, DeviceState, Dialect, OpenAttempt, PastAttempts};
 use otter_protocol::{
     AttemptId, AttemptState, DeviceId, GroupName, Model, ProblemCode, ReleaseId, RolloutId,
     Sha256Digest, Timestamp,
@@ -31,6 +31,8 @@ pub struct KnownDevice {
     pub(crate) as_of: Timestamp,
     /// How far its clock was off when that was noted last.
     pub(crate) clock_off_sec: Option<i64>,
+    /// Tells whether it has a key or a token: only who shows it then speaks for the device.
+    pub proves_itself: bool,
     /// How often it asks: the same for as long as the device stays in memory, whatever else is read anew.
     pub pace: Arc<Pace>,
 }
@@ -107,14 +109,33 @@ impl Fleet {
             );
             return Err(Error::problem(ProblemCode::Unauthenticated, detail));
         };
-        // One place in memory for each device, so that it is forgotten whole: its token's, or one that no token has.
-        let place = match &row.token_hash {
-            Some(hash) => hash
-                .parse()
-                .map_err(|_| Error::Corrupt(format!("the token of device {id}")))?,
-            None => Sha256Digest::of(format!("certificate\0{id}").as_bytes()),
-        };
+        let place = place_of(&row)?;
         self.take_in(row, place, as_of, before).await
+    }
+
+    /// Returns the device of a name, whether or not it takes part; `None` where there is none. The name proves nothing: see
+    /// [`KnownDevice::proves_itself`].
+    pub async fn device_by_name(&self, id: &DeviceId) -> Result<Option<Arc<KnownDevice>>> {
+        let known = &self.inner.known;
+        let token = known.tokens.get(id);
+        if let Some(known) = token.and_then(|token| known.by_token.get(&token)) {
+            return Ok(Some(known));
+        }
+        let before = self.forgotten();
+        let as_of = self.now();
+        let row = device::Entity::find_by_id(id.as_str())
+            .one(self.db())
+            .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        // Only who takes part is found by a token: no other may stand in its place in memory.
+        let takes_part = row.state == DeviceState::Accepted.as_str();
+        let place = match takes_part {
+            true => place_of(&row)?,
+            false => place_of_name(id),
+        };
+        Ok(Some(self.take_in(row, place, as_of, before).await?))
     }
 
     async fn take_in(
@@ -125,10 +146,12 @@ impl Fleet {
         before: u64,
     ) -> Result<Arc<KnownDevice>> {
         let clock_off_sec = row.clock_off_sec;
+        let proves_itself = row.token_hash.is_some() || !row.public_key.is_empty();
         let device = self.load_device(row).await?;
         let paces = &self.inner.known.paces;
         let known = Arc::new(KnownDevice {
             clock_off_sec,
+            proves_itself,
             pace: paces.get_with(device.id.clone(), Arc::default),
             device,
             token,
@@ -198,6 +221,20 @@ impl Fleet {
     }
 }
 
+/// Returns a device's one place in memory, so that it is forgotten whole: its token's, or one that no token has.
+fn place_of(row: &device::Model) -> Result<Sha256Digest> {
+    match &row.token_hash {
+        Some(hash) => hash
+            .parse()
+            .map_err(|_| Error::Corrupt(format!("the token of device {}", row.id))),
+        None => Ok(place_of_name(&row.id)),
+    }
+}
+
+fn place_of_name(id: &impl std::fmt::Display) -> Sha256Digest {
+    Sha256Digest::of(format!("certificate\0{id}").as_bytes())
+}
+
 /// Reads an attempt as the decision sees it.
 pub(crate) fn open_attempt_of(row: &attempt::Model) -> Result<OpenAttempt> {
     let state = AttemptState::named(&row.state)
@@ -259,6 +296,7 @@ pub(crate) fn device_of(row: device::Model) -> Result<Device> {
         version: row.version.as_str().into(),
         bootloader_version: row.bootloader_version.as_deref().map(Into::into),
         state: DeviceState::named(&row.state).ok_or_else(|| corrupt("the state"))?,
+        dialect: Dialect::named(&row.dialect).ok_or_else(|| corrupt("the dialect"))?,
         enrolled_at: Timestamp(row.enrolled_at),
         group: row
             .group_name

@@ -10,9 +10,10 @@
 //! | `database`, `entity` | connections, transactions, tables |
 //! | `audit` | the hash-chained log of events |
 //! | `presence`, `known_device` | devices in memory: last seen, and what the decision needs |
-//! | `check_in`, `grant`, `attempts`, `reports`, `health` | the device's side of an update |
+//! | `poll`, `check_in`, `grant`, `attempts`, `reports`, `health` | the device's side of an update |
 //! | `devices`, `device_search`, `device_changes`, `import`, `enrollment`, `enrollment_tokens`, `groups` | the registry |
 //! | `artifacts`, `artifact_store`, `garbage`, `releases` | bytes and versions |
+//! | `firmware`, `loose_reports`, `firmware_releases`, `figures` | what the plain firmware API says in other words |
 //! | `trust`, `trust_files`, `online_keys`, `publication` | signatures, and what they publish |
 //! | `rollouts`, `templates`, `engine`, `plan`, `scan` | phases, gates, what is under way, and whom it is for |
 //! | `people`, `log_ins`, `one_time_links`, `sessions`, `api_keys` | who may do what, and for how long he is in |
@@ -45,6 +46,9 @@ mod enrollment;
 mod enrollment_tokens;
 mod entity;
 mod error;
+mod figures;
+mod firmware;
+mod firmware_releases;
 mod fleet;
 mod garbage;
 mod grant;
@@ -55,6 +59,7 @@ mod known_device;
 mod leases;
 mod list_change;
 mod log_ins;
+mod loose_reports;
 mod one_time_links;
 mod online_keys;
 mod overview;
@@ -63,6 +68,7 @@ mod password_rules;
 mod passwords;
 mod people;
 mod plan;
+mod poll;
 mod presence;
 mod preview;
 mod publication;
@@ -88,9 +94,13 @@ pub use artifacts::{ArtifactReader, Upload};
 pub use clock::Clock;
 pub use config::FleetConfig;
 pub use error::{Error, Result};
+pub use figures::Figures;
+pub use firmware::{FirmwareAnswer, FirmwareOffer, FirmwareReport};
+pub use firmware_releases::{NewFirmware, PublishedFirmware};
 pub use fleet::Fleet;
 pub use known_device::KnownDevice;
 pub use log_ins::LogIn;
+pub use loose_reports::{UpdateFilter, UpdateWord};
 pub use pace::{Pace, Rate, Ticks};
 pub use people::Person;
 pub use reach::Reach;

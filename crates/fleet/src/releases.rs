@@ -52,6 +52,7 @@ impl Fleet {
             created_at: Set(now.0),
             created_by: Set(actor.to_string()),
             published_at: Set(None),
+            says_signed: Set(false),
         };
         let row = release::Entity::insert(row)
             .exec_with_returning(&tx)
@@ -203,7 +204,7 @@ pub(crate) async fn load_releases(
         .collect()
 }
 
-async fn load_release(db: &impl ConnectionTrait, id: ReleaseId) -> Result<Release> {
+pub(crate) async fn load_release(db: &impl ConnectionTrait, id: ReleaseId) -> Result<Release> {
     let found = load_releases(db, Condition::all().add(release::Column::Id.eq(id.0))).await?;
     found
         .into_iter()
@@ -264,10 +265,11 @@ fn release_of(row: release::Model, artifacts: Vec<Artifact>) -> Result<Release> 
         artifacts,
         created_at: Timestamp(row.created_at),
         published_at: row.published_at.map(Timestamp),
+        says_signed: row.says_signed,
     })
 }
 
-fn check(new: &NewRelease) -> Result<()> {
+pub(crate) fn check(new: &NewRelease) -> Result<()> {
     check_version("version", &new.version)?;
     for (field, version) in [
         ("min_version", &new.min_version),
@@ -325,7 +327,7 @@ fn check_version(field: &str, version: &Version) -> Result<()> {
     check_text(field, version.as_str(), MAX_VERSION)
 }
 
-async fn check_stored(tx: &DatabaseTransaction, new: &NewRelease) -> Result<()> {
+pub(crate) async fn check_stored(tx: &DatabaseTransaction, new: &NewRelease) -> Result<()> {
     for (place, wanted) in new.artifacts.iter().enumerate() {
         if artifact::kept(wanted.sha256).one(tx).await?.is_none() {
             let detail = format!("There is no artifact {}; upload it first.", wanted.sha256);
@@ -342,7 +344,10 @@ fn version_is_taken(version: &Version, model: &str) -> Error {
     Error::problem(ProblemCode::AlreadyExists, detail)
 }
 
-async fn check_version_is_free(tx: &DatabaseTransaction, new: &NewRelease) -> Result<()> {
+pub(crate) async fn check_version_is_free(
+    db: &impl ConnectionTrait,
+    new: &NewRelease,
+) -> Result<()> {
     let models = new
         .artifacts
         .iter()
@@ -351,14 +356,18 @@ async fn check_version_is_free(tx: &DatabaseTransaction, new: &NewRelease) -> Re
     let taken = release_artifact::Entity::find()
         .filter(release_artifact::Column::Version.eq(new.version.as_str()))
         .filter(release_artifact::Column::Model.is_in(models))
-        .one(tx)
+        .one(db)
         .await?;
     taken.map_or(Ok(()), |row| {
         Err(version_is_taken(&new.version, &row.model))
     })
 }
 
-async fn insert_artifacts(tx: &DatabaseTransaction, release: i64, new: &NewRelease) -> Result<()> {
+pub(crate) async fn insert_artifacts(
+    tx: &DatabaseTransaction,
+    release: i64,
+    new: &NewRelease,
+) -> Result<()> {
     for artifact in &new.artifacts {
         for model in &artifact.models {
             let row = release_artifact::ActiveModel {

@@ -24,6 +24,15 @@ const MAX_MESSAGE: usize = 4096;
 /// Most reports kept of one attempt: beyond it only changes of state are.
 const MAX_STEPS: i32 = 500;
 
+/// Who counts an attempt's reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbering {
+    /// The device, so that repeated and late ones are known as such.
+    Device,
+    /// Nobody before they arrive: their order is that of their arrival.
+    Arrival,
+}
+
 impl Fleet {
     /// Takes a report on one of the device's own attempts; `not_found` for another's.
     pub async fn report(
@@ -32,11 +41,30 @@ impl Fleet {
         id: AttemptId,
         report: &AttemptReport,
     ) -> Result<ReportReply> {
+        self.take_attempt_report(known, id, report, Numbering::Device)
+            .await
+    }
+
+    /// Takes a report of any dialect.
+    pub(crate) async fn take_attempt_report(
+        &self,
+        known: &KnownDevice,
+        id: AttemptId,
+        report: &AttemptReport,
+        numbering: Numbering,
+    ) -> Result<ReportReply> {
         let tx = database::begin(self.db()).await?;
         let row = own_attempt(&tx, &known.device.id, id).await?;
         let state = AttemptState::named(&row.state)
             .ok_or_else(|| Error::Corrupt(format!("the state of attempt {id}")))?;
         let last = u32::try_from(row.last_sequence).unwrap_or(0);
+        let report = &match numbering {
+            Numbering::Device => report.clone(),
+            Numbering::Arrival => AttemptReport {
+                sequence: last.saturating_add(1),
+                ..report.clone()
+            },
+        };
         let effect = report
             .effect_on(state, last, &row.version.as_str().into())
             .map_err(|error| Error::invalid("state", error.to_string()))?;
@@ -171,7 +199,7 @@ async fn write_report(
 }
 
 /// The device said that it runs the version, so the registry does too.
-async fn write_version(
+pub(crate) async fn write_version(
     tx: &DatabaseTransaction,
     device: &DeviceId,
     version: &str,
@@ -190,7 +218,7 @@ async fn write_version(
     Ok(())
 }
 
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     let clean = text.replace('\0', "\u{fffd}");
     match clean.char_indices().nth(MAX_MESSAGE) {
         Some((end, _)) => clean.get(..end).unwrap_or(&clean).to_owned(),

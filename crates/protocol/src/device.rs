@@ -52,6 +52,46 @@ impl DeviceState {
     }
 }
 
+/// Which dialect of the device API a device speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// Otter's own: its devices verify signed metadata before they install anything.
+    #[default]
+    Native,
+    /// The plain firmware API: its devices know an artifact by its SHA-256 alone.
+    Firmware,
+}
+
+impl Dialect {
+    /// Every dialect.
+    pub const ALL: [Self; 2] = [Self::Native, Self::Firmware];
+
+    /// Tells whether its devices install only what signed metadata names.
+    pub fn verifies_signatures(self) -> bool {
+        match self {
+            Self::Native => true,
+            Self::Firmware => false,
+        }
+    }
+
+    /// Returns the dialect as the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Firmware => "firmware",
+        }
+    }
+
+    /// Returns the dialect that the API writes so.
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|dialect| dialect.as_str() == text)
+    }
+}
+
 /// What a device says of its circumstances; whatever it doesn't say is unknown and holds nothing back.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -174,6 +214,9 @@ pub struct Device {
     pub bootloader_version: Option<Version>,
     /// Whether it may take part.
     pub state: DeviceState,
+    /// Which dialect of the device API it spoke last.
+    #[serde(default)]
+    pub dialect: Dialect,
     /// When it enrolled.
     pub enrolled_at: Timestamp,
     /// An operator's reason to hold it back, where there is one.

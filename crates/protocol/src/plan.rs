@@ -7,8 +7,8 @@ use crate::attempt::AttemptPurpose;
 use crate::device::{Device, OpenAttempt};
 use crate::digest::Sha256Digest;
 use crate::group::Group;
-use crate::id::{GroupName, ReleaseId, RolloutId};
-use crate::release::Release;
+use crate::id::{GroupName, Model, ReleaseId, RolloutId};
+use crate::release::{ArtifactKind, Release};
 use crate::rollout::{Audience, Rollout, RolloutState};
 use crate::time::Timestamp;
 use crate::version::VersionOrder;
@@ -96,6 +96,8 @@ pub struct Plan {
     releases: Arc<HashMap<ReleaseId, Arc<Release>>>,
     /// Lengths in bytes of the artifacts that devices may fetch.
     artifacts: Arc<HashMap<Sha256Digest, u64>>,
+    /// The newest firmware for each model, by publication.
+    newest_firmware: Arc<HashMap<Model, Arc<Release>>>,
     /// Groups by name.
     groups: Arc<BTreeMap<GroupName, Group>>,
     /// Which version is newer.
@@ -119,6 +121,7 @@ impl Plan {
             rollouts,
             taken_back: Arc::default(),
             versions: Arc::new(versions),
+            newest_firmware: Arc::new(newest_firmware(&releases)),
             artifacts: Arc::new(
                 artifacts
                     .map(|artifact| (artifact.sha256, artifact.size))
@@ -176,6 +179,11 @@ impl Plan {
         self.releases.values()
     }
 
+    /// Returns a model's newest firmware, by publication.
+    pub fn newest_firmware(&self, model: &Model) -> Option<&Arc<Release>> {
+        self.newest_firmware.get(model)
+    }
+
     /// Returns the length in bytes of a published release's artifact.
     pub fn artifact_size(&self, sha256: &Sha256Digest) -> Option<u64> {
         self.artifacts.get(sha256).copied()
@@ -219,6 +227,21 @@ impl Plan {
         }
         plan
     }
+}
+
+/// Finds each model's newest firmware among releases in the order of their publication.
+fn newest_firmware(releases: &[Arc<Release>]) -> HashMap<Model, Arc<Release>> {
+    let mut newest = HashMap::new();
+    for release in releases {
+        let firmware = release
+            .artifacts
+            .iter()
+            .filter(|artifact| artifact.kind == ArtifactKind::Firmware);
+        for model in firmware.flat_map(|artifact| &artifact.models) {
+            newest.insert(model.clone(), release.clone());
+        }
+    }
+    newest
 }
 
 /// Puts listed devices in order, where they aren't, so that they are found quickly.

@@ -124,17 +124,26 @@ pub struct Release {
     pub min_bootloader_version: Option<Version>,
     /// Devices pass over their own wishes (cohort share, metered links) for it.
     pub required: bool,
-    /// Its place in the publishers' count of releases; from its signature, so absent in a draft.
+    /// Its place in the publishers' count of releases; from its signature, so absent in a draft and in firmware that nobody
+    /// signed.
     pub release_counter: Option<u64>,
     /// Its bytes.
     pub artifacts: Vec<Artifact>,
     /// When it was made here.
     pub created_at: Timestamp,
-    /// When its signature came.
+    /// When its signature came; of firmware that nobody signed, when it was uploaded.
     pub published_at: Option<Timestamp>,
+    /// The publisher says that the bytes carry a signature that a boot loader checks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub says_signed: bool,
 }
 
 impl Release {
+    /// Tells whether signed metadata names it: only then do devices take it that verify.
+    pub fn is_signed(&self) -> bool {
+        self.release_counter.is_some()
+    }
+
     /// Returns the artifact that fits a model.
     pub fn artifact_for(&self, model: &Model) -> Option<&Artifact> {
         self.artifacts

@@ -16,6 +16,8 @@ pub enum Rule {
     Accepted,
     /// The release has an artifact for its model.
     ModelFits,
+    /// The dialect of the device API that it speaks carries the release.
+    DialectFits,
     /// It doesn't run the release's version already.
     NotOnIt,
     /// The release is not older than what it runs, unless the rollout says so.
@@ -76,9 +78,10 @@ impl Outcome {
 
 impl Rule {
     /// Every rule, in the order in which they are walked.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Accepted,
         Self::ModelFits,
+        Self::DialectFits,
         Self::NotOnIt,
         Self::NotADowngrade,
         Self::MinVersion,
@@ -104,6 +107,7 @@ impl Rule {
         match self {
             Self::Accepted
             | Self::ModelFits
+            | Self::DialectFits
             | Self::NotOnIt
             | Self::NotADowngrade
             | Self::MinVersion
@@ -130,6 +134,7 @@ impl Rule {
         match self {
             Self::Accepted => "The device takes part",
             Self::ModelFits => "The release fits its model",
+            Self::DialectFits => "What it speaks carries the release",
             Self::NotOnIt => "It doesn't run the release yet",
             Self::NotADowngrade => "The release isn't older than what it runs",
             Self::MinVersion => "What it runs can update directly",

@@ -54,6 +54,11 @@ pub struct SelectorError {
 }
 
 impl Selector {
+    /// Returns how many terms must hold.
+    pub fn terms(&self) -> usize {
+        self.terms.len()
+    }
+
     /// Tells whether a device is taken in; `value_of` returns the value of a key, a label before metadata.
     pub fn matches<'a>(&self, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.terms

@@ -39,6 +39,8 @@ pub(crate) struct Model {
     #[sea_orm(column_type = "Text", nullable)]
     pub(crate) held_key: Option<String>,
     pub(crate) held_at: Option<i64>,
+    #[sea_orm(column_type = "Text")]
+    pub(crate) dialect: String,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -13,6 +13,7 @@ pub(crate) mod event_signature;
 pub(crate) mod gate_evaluation;
 pub(crate) mod group;
 pub(crate) mod lease;
+pub(crate) mod loose_report;
 pub(crate) mod one_time_link;
 pub(crate) mod recovery_code;
 pub(crate) mod release;

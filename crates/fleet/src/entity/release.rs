@@ -23,6 +23,7 @@ pub(crate) struct Model {
     #[sea_orm(column_type = "Text")]
     pub(crate) created_by: String,
     pub(crate) published_at: Option<i64>,
+    pub(crate) says_signed: bool,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

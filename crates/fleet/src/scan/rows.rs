@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use otter_protocol::device::{Conditions, Device, DeviceState, Pairs};
+use otter_protocol::device::{Conditions, Device, DeviceState, Dialect, Pairs};
 use otter_protocol::plan::PlannedRollout;
 use otter_protocol::{DeviceId, GroupName, Model, Timestamp, Version};
 use sea_orm::sea_query::Expr;
@@ -28,6 +28,7 @@ pub(super) struct DeviceRow {
     version: String,
     bootloader_version: Option<String>,
     state: String,
+    dialect: String,
     hold: Option<String>,
     group_name: Option<String>,
     labels: String,
@@ -69,6 +70,7 @@ impl Fleet {
                 Column::Version,
                 Column::BootloaderVersion,
                 Column::State,
+                Column::Dialect,
                 Column::Hold,
                 Column::GroupName,
                 Column::Conditions,
@@ -132,6 +134,7 @@ impl Reader {
                 .as_deref()
                 .map(|text| self.version(text)),
             state: DeviceState::named(&row.state).ok_or_else(|| corrupt("the state"))?,
+            dialect: Dialect::named(&row.dialect).ok_or_else(|| corrupt("the dialect"))?,
             enrolled_at: Timestamp(row.enrolled_at),
             group: match row.group_name.as_deref() {
                 Some(name) => Some(

@@ -10,6 +10,7 @@ use crate::check_in::AttemptStep;
 use crate::decision::Decision;
 use crate::device::Conditions;
 use crate::device::DeviceState;
+use crate::device::Dialect;
 use crate::device::Pairs;
 use crate::digest::Sha256Digest;
 use crate::id::AttemptId;
@@ -80,6 +81,9 @@ pub struct DeviceDetail {
     pub metadata: Pairs,
     /// Its circumstances, as last said.
     pub conditions: Conditions,
+    /// Which dialect of the device API it spoke last.
+    #[serde(default)]
+    pub dialect: Dialect,
     /// Its boot loader's version.
     pub bootloader_version: Option<Version>,
     /// Seconds that its clock is ahead of the server's, negative where it is behind; only where it is more than ten minutes

@@ -9,7 +9,7 @@ use crate::attempt::AttemptPurpose;
 use crate::cohort::Cohort;
 use crate::device::{Device, DeviceState};
 use crate::plan::{Plan, PlannedRollout};
-use crate::release::ReleaseState;
+use crate::release::{ArtifactKind, ReleaseState};
 use crate::rollout::{Audience, RolloutState};
 use crate::rule::{Finding, Outcome, Rule};
 use crate::time::Timestamp;
@@ -70,9 +70,10 @@ impl<'a> Case<'a> {
 impl Case<'_> {
     /// Walks every rule but the last, in the order of [`Rule::ALL`].
     pub(super) fn outcomes(&self) -> impl Iterator<Item = Outcome> {
-        let walks: [fn(&Self) -> Outcome; 19] = [
+        let walks: [fn(&Self) -> Outcome; 20] = [
             Self::accepted,
             Self::model_fits,
+            Self::dialect_fits,
             Self::not_on_it,
             Self::not_a_downgrade,
             Self::min_version,
@@ -139,6 +140,30 @@ impl Case<'_> {
                 model: model.to_string(),
             },
         )
+    }
+
+    /// Devices that verify signatures get nothing that has none; those on the plain firmware API get firmware, and by way of
+    /// a rollout only the newest.
+    fn dialect_fits(&self) -> Outcome {
+        let rule = Rule::DialectFits;
+        let (device, release) = (self.device, self.target.release);
+        if device.dialect.verifies_signatures() {
+            return unless(rule, !release.is_signed(), || Finding::Unsigned);
+        }
+        let kind = release
+            .artifact_for(&device.model)
+            .map_or(ArtifactKind::Firmware, |artifact| artifact.kind);
+        if kind != ArtifactKind::Firmware {
+            return outcome(rule, false, Finding::NotFirmware { kind });
+        }
+        let newest = self.plan.newest_firmware(&device.model);
+        match newest.filter(|newest| !self.goes_back() && newest.id != self.planned.release.id) {
+            Some(newest) => {
+                let newest = newest.version.clone();
+                outcome(rule, false, Finding::NotNewest { newest })
+            }
+            None => outcome(rule, true, Finding::Passes),
+        }
     }
 
     fn versions(&self, release: &Version) -> Finding {

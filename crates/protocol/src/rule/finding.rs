@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceState;
 use crate::id::{GroupName, RolloutId};
-use crate::release::ReleaseState;
+use crate::release::{ArtifactKind, ReleaseState};
 use crate::rollout::RolloutState;
 use crate::share::Share;
 use crate::time::Timestamp;
@@ -41,6 +41,18 @@ pub enum Finding {
     NoArtifact {
         /// The device's model.
         model: String,
+    },
+    /// The release isn't signed, and the device installs only what is.
+    Unsigned,
+    /// The device's dialect carries firmware, and the artifact is something else.
+    NotFirmware {
+        /// What it is.
+        kind: ArtifactKind,
+    },
+    /// The device's dialect offers only the newest firmware of a model.
+    NotNewest {
+        /// That is this version.
+        newest: Version,
     },
     /// The release's state.
     ReleaseState {

@@ -12,6 +12,17 @@ impl fmt::Display for Outcome {
             Finding::Passes => f.write_str("yes"),
             Finding::DeviceState { state } => write!(f, "the device is {}", state.as_str()),
             Finding::NoArtifact { model } => write!(f, "the release has nothing for model {model}"),
+            Finding::Unsigned => {
+                f.write_str("the release isn't signed, and the device installs only what is")
+            }
+            Finding::NotFirmware { kind } => write!(
+                f,
+                "the plain firmware API carries firmware, and the artifact is a {kind}"
+            ),
+            Finding::NotNewest { newest } => write!(
+                f,
+                "the plain firmware API offers only the newest release, and that is {newest}"
+            ),
             Finding::ReleaseState { state } => write!(f, "the release is {}", state.as_str()),
             Finding::Versions { device, release } if self.rule == Rule::NotOnIt => {
                 write!(f, "runs {device}, the release is {release}")
@@ -161,6 +172,13 @@ impl Outcome {
                     "A published release of that version for its model; or another rollout."
                 }
                 _ => "A published release with an artifact for its model.",
+            },
+            Rule::DialectFits => match self.finding {
+                Finding::NotFirmware { .. } => {
+                    "Otter's agent, or a release with firmware for its model."
+                }
+                Finding::NotNewest { .. } => "A rollout of the newest release.",
+                _ => "A release that its publishers signed.",
             },
             Rule::NotOnIt => "Nothing: there is nothing to do.",
             Rule::NotADowngrade => "A rollout that allows downgrades.",

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use otter_protocol::device::{Conditions, Device, DeviceState};
+use otter_protocol::device::{Conditions, Device, DeviceState, Dialect};
 use otter_protocol::gate::Tally;
 use otter_protocol::group::Group;
 use otter_protocol::id::{Model, RolloutId};
@@ -68,6 +68,7 @@ fn release(id: i64, version: &str, min_version: Option<&str>) -> Arc<Release> {
         artifacts: vec![artifact],
         created_at: BEGIN,
         published_at: Some(BEGIN),
+        says_signed: false,
     })
 }
 
@@ -216,6 +217,7 @@ impl World {
             bootloader_version: None,
             state: DeviceState::Accepted,
             enrolled_at: now,
+            dialect: Dialect::Native,
             hold: None,
             group: input.ring.map(ring),
             labels: [("side".to_owned(), side.to_owned())].into(),

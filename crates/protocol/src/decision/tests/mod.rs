@@ -11,7 +11,7 @@ mod steps;
 
 use super::*;
 use crate::attempt::AttemptState;
-use crate::device::{Conditions, OpenAttempt, PastAttempts};
+use crate::device::{Conditions, Dialect, OpenAttempt, PastAttempts};
 use crate::digest::Sha256Digest;
 use crate::gate::Gate;
 use crate::group::Group;
@@ -47,6 +47,7 @@ fn release() -> Release {
         artifacts: vec![artifact],
         created_at: NOW,
         published_at: Some(NOW),
+        says_signed: false,
     }
 }
 
@@ -89,6 +90,7 @@ fn device() -> Device {
         bootloader_version: None,
         enrolled_at: Timestamp(0),
         state: DeviceState::Accepted,
+        dialect: Dialect::Native,
         hold: None,
         group: None,
         labels: BTreeMap::new(),

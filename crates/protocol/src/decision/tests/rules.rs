@@ -39,6 +39,16 @@ fn each_rule_stands_alone() {
         with(&|_, _, r| r.state = ReleaseState::Withdrawn),
         [Rule::ModelFits]
     );
+    assert_eq!(
+        with(&|_, _, r| r.release_counter = None),
+        [Rule::DialectFits],
+        "nobody signed it, and the device verifies"
+    );
+    assert_eq!(
+        with(&|d, _, _| d.dialect = Dialect::Firmware),
+        [Rule::DialectFits],
+        "it is a bundle, and the device takes firmware"
+    );
     assert_eq!(with(&|d, _, _| d.version = "1.1.0".into()), [Rule::NotOnIt]);
     assert_eq!(
         with(&|d, _, _| d.version = "2.0.0".into()),
@@ -261,5 +271,39 @@ fn an_attempt_goes_on_through_a_pause_and_ends_with_its_rollout() {
         Action::Cancel {
             attempt: AttemptId(9)
         }
+    );
+}
+
+/// On the plain firmware API, signed or not, only the newest firmware of a model is offered; on the way back, any.
+#[test]
+fn the_plain_firmware_api_carries_the_newest_firmware() {
+    let device = Device {
+        dialect: Dialect::Firmware,
+        ..device()
+    };
+    let firmware = |id: i64, version: &str| {
+        let mut release = release();
+        release.id = ReleaseId(id);
+        release.version = version.into();
+        release.release_counter = None;
+        release.artifacts[0].kind = ArtifactKind::Firmware;
+        Arc::new(release)
+    };
+    let considered = |releases: Vec<Arc<Release>>| {
+        let planned = PlannedRollout {
+            rollout: Arc::new(rollout()),
+            release: releases[0].clone(),
+            load: Load::default(),
+        };
+        let plan = Plan::new(vec![planned], releases, vec![]);
+        decide(&device, &plan, NOW).considered.remove(0)
+    };
+    let alone = considered(vec![firmware(1, "1.1.0")]);
+    assert!(alone.passes(), "{alone:?}");
+    let followed = considered(vec![firmware(1, "1.1.0"), firmware(2, "1.0.9")]);
+    let blockers: Vec<String> = followed.blockers().map(ToString::to_string).collect();
+    assert_eq!(
+        blockers,
+        ["the plain firmware API offers only the newest release, and that is 1.0.9"]
     );
 }
