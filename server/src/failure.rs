@@ -56,6 +56,11 @@ impl Failure {
         }
     }
 
+    /// Returns what happened and what to do.
+    pub(crate) fn detail(&self) -> &str {
+        &self.problem.detail
+    }
+
     /// Notes a fault of the server's own in the log, under an id that the answer carries.
     fn logged(problem: Problem, error: &dyn std::fmt::Display) -> Self {
         let request_id = Uuid::new_v4();

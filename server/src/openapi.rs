@@ -4,7 +4,8 @@ use otter_protocol::Problem;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    ContentBuilder, Info, OpenApi, Ref, RefOr, Response, ResponseBuilder, SecurityRequirement,
+    ContentBuilder, Info, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Schema,
+    SecurityRequirement, Type,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
@@ -15,6 +16,7 @@ use crate::sessions::COOKIE;
 const DEVICE_TOKEN: &str = "device_token";
 const API_KEY: &str = "api_key";
 const SESSION: &str = "session";
+const PLAIN_KEY: &str = "plain_api_key";
 
 /// Addresses that ask nobody who he is.
 const PUBLIC: [&str; 4] = [
@@ -41,13 +43,23 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
         COOKIE,
         "A person who is logged in; over TLS `__Host-` stands before the name; changes need Sec-Fetch-Site or Origin to be this server's",
     ));
+    let header = ApiKey::Header(ApiKeyValue::with_description(
+        "X-API-Key",
+        "A key for programs, as the plain firmware API shows it",
+    ));
+    components.add_security_scheme(PLAIN_KEY, SecurityScheme::ApiKey(header));
     components.add_security_scheme(SESSION, SecurityScheme::ApiKey(cookie));
     for (path, item) in &mut api.paths.paths {
         let security = security(path);
         for operation in operations(item) {
             operation.security = Some(security.clone());
             let responses = &mut operation.responses.responses;
-            responses.insert("default".to_owned(), RefOr::T(problem()));
+            let failure = if is_plain(path) {
+                plain_failure()
+            } else {
+                problem()
+            };
+            responses.insert("default".to_owned(), RefOr::T(failure));
         }
     }
     api
@@ -62,11 +74,35 @@ fn security(path: &str) -> Vec<SecurityRequirement> {
     let needs = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
     if PUBLIC.contains(&path) {
         Vec::new()
+    } else if path.starts_with("/api/admin/") || path == "/metrics" {
+        vec![needs(PLAIN_KEY)]
+    } else if is_plain(path) {
+        // A device shows its token where it has one, or where the server asks for one.
+        vec![SecurityRequirement::default(), needs(DEVICE_TOKEN)]
     } else if path.starts_with("/device/") {
         vec![needs(DEVICE_TOKEN)]
     } else {
         vec![needs(API_KEY), needs(SESSION)]
     }
+}
+
+/// Tells whether an address is the plain firmware API's, which has failures of its own.
+fn is_plain(path: &str) -> bool {
+    let roots = ["/api/firmware/", "/api/device/", "/api/admin/"];
+    path == "/metrics" || roots.iter().any(|root| path.starts_with(root))
+}
+
+fn plain_failure() -> Response {
+    let detail = ObjectBuilder::new()
+        .property("detail", ObjectBuilder::new().schema_type(Type::String))
+        .required("detail");
+    let content = ContentBuilder::new()
+        .schema(Some(RefOr::T(Schema::Object(detail.build()))))
+        .build();
+    ResponseBuilder::new()
+        .description("A failure: what happened, and what to do")
+        .content("application/json", content)
+        .build()
 }
 
 fn problem() -> Response {

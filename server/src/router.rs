@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
@@ -24,7 +24,7 @@ use crate::routes::admin::{
     groups, import, live, me, overview, people, preview, releases, rollouts, templates, trust,
     webhooks,
 };
-use crate::routes::{device, health};
+use crate::routes::{device, firmware, health};
 use crate::same_origin;
 use crate::server::Server;
 use crate::sessions;
@@ -37,13 +37,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub fn router(server: Server) -> Router {
     let (device, device_api) = device_api().split_for_parts();
     let (admin, mut api) = admin_api(&server).split_for_parts();
+    let (firmware, firmware_api) = firmware_api().split_for_parts();
     api.merge(device_api);
+    api.merge(firmware_api);
     let description = Json(openapi::complete(api));
     let description = get(async move || description);
     Router::new()
         .route("/api/openapi.json", description)
         .merge(device)
         .merge(admin)
+        .merge(firmware)
         .merge(unknown_calls())
         .method_not_allowed_fallback(failure::no_such_method)
         .merge(dashboard::router(&server))
@@ -72,6 +75,22 @@ fn device_api() -> OpenApiRouter<Server> {
         .routes(routes!(device::attempts::put_log))
         .routes(routes!(device::trust::get_metadata))
         .routes(routes!(health::health))
+}
+
+/// The plain firmware API. Nobody is known by a cookie in it, so that no page can do anything by it.
+fn firmware_api() -> OpenApiRouter<Server> {
+    OpenApiRouter::new()
+        .routes(routes!(firmware::rollout::create))
+        .routes(routes!(firmware::lists::releases))
+        .routes(routes!(firmware::lists::devices))
+        .routes(routes!(firmware::lists::updates))
+        .routes(routes!(firmware::metrics::metrics))
+        .layer(from_fn(in_time))
+        .routes(routes!(firmware::upload::upload))
+        .layer(DefaultBodyLimit::disable())
+        .routes(routes!(firmware::check::check))
+        .routes(routes!(firmware::download::download))
+        .routes(routes!(firmware::report::report))
 }
 
 fn admin_api(server: &Server) -> OpenApiRouter<Server> {

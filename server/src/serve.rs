@@ -75,6 +75,7 @@ pub async fn run(
         public_url,
         pages,
         config.limits,
+        config.firmware_api,
         stop.clone(),
     );
     let app = router::router(server);

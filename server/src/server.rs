@@ -8,6 +8,7 @@ use otter_fleet::Fleet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::config::FirmwareApi;
 use crate::limits::{Limits, LimitsConfig};
 
 /// What every handler shares: cheap to clone, each clone the same server.
@@ -19,6 +20,7 @@ struct Inner {
     public_url: Url,
     pages: LeptosOptions,
     limits: Limits,
+    firmware_api: FirmwareApi,
     stop: CancellationToken,
 }
 
@@ -29,6 +31,7 @@ impl Server {
         public_url: Url,
         pages: LeptosOptions,
         limits: LimitsConfig,
+        firmware_api: FirmwareApi,
         stop: CancellationToken,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -36,6 +39,7 @@ impl Server {
             public_url,
             pages,
             limits: Limits::new(limits),
+            firmware_api,
             stop,
         }))
     }
@@ -53,6 +57,11 @@ impl Server {
     /// Returns how often who may ask.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// Returns whom the plain firmware API believes.
+    pub fn firmware_api(&self) -> FirmwareApi {
+        self.0.firmware_api
     }
 
     /// Returns what is cancelled when the server is to stop.

@@ -76,6 +76,11 @@ pub fn describe(config: &Config) -> String {
                 .map_or_else(|| "all".to_owned(), |days| days.to_string()),
         ),
         ("audit_heads", config.audit_heads.to_string()),
+        ("firmware_api_auth", config.firmware_api.auth.to_string()),
+        (
+            "firmware_api_open_reads",
+            config.firmware_api.open_reads.to_string(),
+        ),
         ("log", config.log.clone().unwrap_or_else(|| "info".into())),
     ];
     let lines = lines.map(|(key, value)| format!("{key:<27} {value}\n"));

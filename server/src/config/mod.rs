@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod check;
+mod firmware;
 mod settings;
 mod transport;
 
@@ -18,6 +19,7 @@ use crate::proxies::TrustedProxies;
 use crate::tls::TlsFiles;
 
 pub use check::describe;
+pub use firmware::{FirmwareApi, FirmwareAuth};
 pub use settings::{Secret, Settings};
 
 /// Where the server listens unless it is told otherwise.
@@ -75,6 +77,8 @@ pub struct Config {
     pub audit_heads: Destinations,
     /// How often who may ask.
     pub limits: LimitsConfig,
+    /// Whom the plain firmware API believes.
+    pub firmware_api: FirmwareApi,
     /// What is logged, as `tracing` filters are written.
     pub log: Option<String>,
     /// What the fleet needs.
@@ -144,6 +148,10 @@ impl Config {
                 syslog: settings.audit_heads_syslog,
             },
             limits,
+            firmware_api: FirmwareApi {
+                auth: settings.firmware_api_auth.unwrap_or_default(),
+                open_reads: settings.firmware_api_open_reads == Some(true),
+            },
             log: settings.log,
             fleet,
         })

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::ConfigError;
+use super::{ConfigError, FirmwareAuth};
 
 /// The file that is read where none is named and it is there.
 const USUAL_FILE: &str = "otter.toml";
@@ -204,6 +204,25 @@ pub struct Settings {
         value_name = "ADDRESS"
     )]
     pub audit_heads_syslog: Option<String>,
+    /// What devices of the plain firmware API show: open for their name, token for a device token, off for none of them [default: open]
+    #[arg(
+        long,
+        env = "OTTER_FIRMWARE_API_AUTH",
+        global = true,
+        value_name = "WHAT"
+    )]
+    pub firmware_api_auth: Option<FirmwareAuth>,
+    /// Lets everybody read the plain firmware API's lists and /metrics, without a key [default: false]
+    #[arg(
+        long,
+        env = "OTTER_FIRMWARE_API_OPEN_READS",
+        global = true,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub firmware_api_open_reads: Option<bool>,
     /// What to log, such as info or otter_server=debug [default: info]
     #[arg(long, env = "OTTER_LOG", global = true, value_name = "FILTER")]
     pub log: Option<String>,
@@ -271,6 +290,10 @@ impl Settings {
             audit_keep_days: self.audit_keep_days.or(other.audit_keep_days),
             audit_heads_file: self.audit_heads_file.or(other.audit_heads_file),
             audit_heads_syslog: self.audit_heads_syslog.or(other.audit_heads_syslog),
+            firmware_api_auth: self.firmware_api_auth.or(other.firmware_api_auth),
+            firmware_api_open_reads: self
+                .firmware_api_open_reads
+                .or(other.firmware_api_open_reads),
             log: self.log.or(other.log),
         }
     }

@@ -2,4 +2,5 @@
 
 pub(crate) mod admin;
 pub(crate) mod device;
+pub(crate) mod firmware;
 pub(crate) mod health;

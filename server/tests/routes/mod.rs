@@ -3,6 +3,7 @@
 mod admin;
 mod device;
 mod events;
+mod firmware;
 mod health;
 mod openapi;
 mod pages;

@@ -43,19 +43,29 @@ pub(crate) async fn get_artifact(
     {
         return Ok(sent_to(elsewhere.as_str()));
     }
+    send(&server, sha256, &method, &request).await
+}
+
+/// Sends an artifact of a published release, or the part of it that a request asks for.
+pub(crate) async fn send(
+    server: &Server,
+    sha256: Sha256Digest,
+    method: &Method,
+    request: &HeaderMap,
+) -> Result<Response> {
     let reader = server.fleet().open_artifact(sha256).await?;
     let size = reader.size();
     let tag = format!("\"{sha256}\"");
     let mut headers = fixed_headers();
     insert(&mut headers, ETAG, &tag);
-    if names_tag(&request, &tag) {
+    if names_tag(request, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
     headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),
     );
-    let (status, range) = match wanted(&request, &tag, size) {
+    let (status, range) = match wanted(request, &tag, size) {
         Wanted::Whole => (StatusCode::OK, 0..size),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
         Wanted::Nothing => return Ok(unsatisfiable(size)),
@@ -67,7 +77,7 @@ pub(crate) async fn get_artifact(
         CONTENT_LENGTH,
         HeaderValue::from(range.end.saturating_sub(range.start)),
     );
-    let body = if method == Method::HEAD {
+    let body = if *method == Method::HEAD {
         Body::empty()
     } else {
         Body::from_stream(reader.stream(range).await?)

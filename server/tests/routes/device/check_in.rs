@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use otter_protocol::ProblemCode;
 use otter_protocol::check_in::Instruction;
+use otter_server::config::FirmwareApi;
 use otter_server::limits::LimitsConfig;
 use otter_server::server::Server;
 use otter_server::{router, site};
@@ -77,7 +78,7 @@ on_each_database! {
 }
 
 /// Serves the same database with a fleet of its own whose engine doesn't run, so that only requests are counted.
-async fn serve_without_engine(app: &TestApp) -> (String, otter_fleet::Fleet) {
+pub(crate) async fn serve_without_engine(app: &TestApp) -> (String, otter_fleet::Fleet) {
     let fleet = otter_fleet::Fleet::open(app.fleet.config().clone())
         .await
         .unwrap();
@@ -89,6 +90,7 @@ async fn serve_without_engine(app: &TestApp) -> (String, otter_fleet::Fleet) {
         url.parse().unwrap(),
         site::leptos_options(address),
         LimitsConfig::default(),
+        FirmwareApi::default(),
         CancellationToken::new(),
     );
     let serving = axum::serve(listener, router::router(server));

@@ -1,7 +1,7 @@
 mod artifacts;
 mod attempts;
 mod certificate;
-mod check_in;
+pub(super) mod check_in;
 mod enroll;
 mod limits;
 mod objects;
