@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use otter_protocol::admin::{ChangeKind, DeviceDetail, Role};
 use otter_protocol::clock_off::clock_off_words;
-use otter_protocol::device::{Conditions, DeviceState, Pairs};
+use otter_protocol::device::{Conditions, DeviceState, Dialect, Pairs};
 
 use crate::api::devices::{
     AcceptDevice, DevicePage, RejectDevice, RevokeDevice, SetHold, SetLabels, get_device,
@@ -126,7 +126,8 @@ fn facts(device: &DeviceDetail) -> impl IntoView + use<> {
     let summary = &device.summary;
     let fingerprint = match device.fingerprint {
         Some(fingerprint) => fingerprint.to_string(),
-        None => "none until it enrolls".to_owned(),
+        None if device.dialect.verifies_signatures() => "none until it enrolls".to_owned(),
+        None => "none: it is known by its name".to_owned(),
     };
     view! {
         <section class="card" aria-labelledby="identity">
@@ -138,6 +139,7 @@ fn facts(device: &DeviceDetail) -> impl IntoView + use<> {
                     {device.bootloader_version.as_ref().map(|version| fact("Boot loader", version.to_string()))}
                     {summary.group.as_ref().map(|group| fact("Group", group.to_string()))}
                     {fact("Enrolled", view! { <When at=summary.enrolled_at /> })}
+                    {fact("Installs", installs(device.dialect))}
                     {fact("Key fingerprint", view! { <span class="mono">{fingerprint}</span> })}
                     {conditions(&device.conditions).into_iter().map(|(name, value)| fact(name, value)).collect_view()}
                 </dl>
@@ -145,6 +147,16 @@ fn facts(device: &DeviceDetail) -> impl IntoView + use<> {
                 {pairs("Metadata", "said by the device", &device.metadata)}
             </div>
         </section>
+    }
+}
+
+/// What a device checks before it installs anything.
+fn installs(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Native => "only what publishers signed (TUF)",
+        Dialect::Firmware => {
+            "what this server offers: no TUF, but SHA-256 over its connection, as good as that is authenticated"
+        }
     }
 }
 

@@ -181,7 +181,8 @@ fn facts(release: &ReleaseData, devices_on_it: u64) -> impl IntoView + use<> {
             <div class="card-body">
                 <dl class="facts">
                     {fact("Runs on", devices.into_any())}
-                    {release.published_at.map(|at| fact("Signed", view! { <When at /> }.into_any()))}
+                    {release.published_at.map(|at| fact(if release.is_signed() { "Signed" } else { "Published" }, view! { <When at /> }.into_any()))}
+                    {(release.published_at.is_some() && !release.is_signed()).then(|| fact("Trust", unsigned(release).into_any()))}
                     {release.release_counter.map(|counter| fact("Release counter", counter.to_string().into_any()))}
                     {release.min_version.as_ref().map(|min| fact("From version", version(min)))}
                     {release.min_bootloader_version.as_ref().map(|min| fact("Boot loader", version(min)))}
@@ -189,6 +190,15 @@ fn facts(release: &ReleaseData, devices_on_it: u64) -> impl IntoView + use<> {
                 </dl>
             </div>
         </section>
+    }
+}
+
+/// What stands in for a signature where nobody signed.
+fn unsigned(release: &ReleaseData) -> &'static str {
+    if release.says_signed {
+        "no TUF: only devices of the plain firmware API get it, and check its SHA-256; its publisher says that boot loaders check a signature of its own"
+    } else {
+        "no TUF: only devices of the plain firmware API get it, and check its SHA-256"
     }
 }
 
