@@ -60,7 +60,7 @@ pub struct Limits {
     enrollments: Option<Rate>,
     enrollments_of_one: Option<Rate>,
     unknown: Option<Rate>,
-    downloading: Cache<IpAddr, Arc<Pace>>,
+    nameless: Cache<IpAddr, Arc<Pace>>,
     enrolling: Cache<IpAddr, Arc<Pace>>,
     enrolling_names: Cache<(IpAddr, DeviceId), Arc<Pace>>,
     guessing: Cache<IpAddr, Arc<Pace>>,
@@ -88,7 +88,7 @@ impl Limits {
             enrollments: Rate::per_min(config.enrollments_per_min),
             enrollments_of_one: Rate::per_min(config.enrollments_per_min.min(ENROLLMENTS_OF_ONE)),
             unknown: Rate::per_min(config.unknown_tokens_per_min),
-            downloading: remembered(MEMORY),
+            nameless: remembered(MEMORY),
             enrolling: remembered(MEMORY),
             enrolling_names: remembered(MEMORY),
             guessing: remembered(MEMORY),
@@ -131,14 +131,15 @@ impl Limits {
         Ok(())
     }
 
-    /// Counts a download by somebody who shows no name; as many are taken from an address as devices may enroll from it.
-    pub(crate) fn count_download(&self, client: IpAddr) -> Result<()> {
+    /// Counts a request by somebody who has no name that is known, such as a download; as many are taken from an address as
+    /// devices may enroll from it.
+    pub(crate) fn count_nameless(&self, client: IpAddr) -> Result<()> {
         let Some(rate) = self.enrollments else {
             return Ok(());
         };
-        let pace = self.downloading.get_with(network(client), Arc::default);
+        let pace = self.nameless.get_with(network(client), Arc::default);
         pace.take(rate, self.ticks.now_ns()).map_err(|wait| {
-            let detail = "Too many downloads are begun from this address.";
+            let detail = "Too many requests of no known device come from this address.";
             too_many(detail, spread(wait))
         })
     }

@@ -109,7 +109,7 @@ fn install(options: &Options, steps: &mut Steps) -> Result<()> {
     if options.wants(Check::Tests) {
         packages.push(tools::POSTGRESQL);
         packages.extend([tools::GRUB, tools::UBOOT_ENV, tools::MOSQUITTO]);
-        packages.extend([tools::DOCKER, tools::REGISTRY, tools::SYSTEMD]);
+        packages.extend([tools::DOCKER, tools::REGISTRY, tools::SYSTEMD, tools::CURL]);
     }
     if options.wants(Check::E2e) {
         packages.extend([tools::CHROMIUM, tools::FONTS, tools::NODE, tools::NPM]);

@@ -30,6 +30,11 @@ pub(crate) const POSTGRESQL: Package = Package {
     name: "postgresql",
     present: || crate::postgres::binaries().is_some(),
 };
+/// What the documents' command lines ask the server with.
+pub(crate) const CURL: Package = Package {
+    name: "curl",
+    present: || process::in_path("curl"),
+};
 /// Node, for the end-to-end tests.
 pub(crate) const NODE: Package = Package {
     name: "nodejs",

@@ -94,7 +94,10 @@ impl Fleet {
     pub async fn device_by_certificate(&self, id: &DeviceId) -> Result<Arc<KnownDevice>> {
         let known = &self.inner.known;
         let token = known.tokens.get(id);
-        if let Some(known) = token.and_then(|token| known.by_token.get(&token)) {
+        // One that was let go may be in memory, too: somebody looked it up by its name.
+        let takes_part = |known: &Arc<KnownDevice>| known.device.state == DeviceState::Accepted;
+        let found = token.and_then(|token| known.by_token.get(&token));
+        if let Some(known) = found.filter(takes_part) {
             return Ok(known);
         }
         let before = self.forgotten();

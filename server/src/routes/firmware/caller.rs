@@ -160,7 +160,7 @@ impl Shown {
     pub(crate) fn count_nameless(&self, server: &Server) -> Result<(), Failure> {
         match &self.proven {
             Some(_) => Ok(()),
-            None => server.limits().count_download(client(&self.extensions)),
+            None => server.limits().count_nameless(client(&self.extensions)),
         }
     }
 }

@@ -48,10 +48,11 @@ pub(crate) async fn report(
     // These devices don't always say that what they send is JSON.
     let said: Report = parse_json(&raw.bytes)?;
     check(&said, &device)?;
-    let known = shown.device(&server, &device).await?.ok_or_else(|| {
+    let Some(known) = shown.device(&server, &device).await? else {
+        shown.count_nameless(&server)?;
         let detail = format!("There is no device `{device}`; it is registered when it checks.");
-        Plain::new(ProblemCode::NotFound, detail)
-    })?;
+        return Err(Plain::new(ProblemCode::NotFound, detail));
+    };
     let word = FirmwareReport {
         version: said.firmware_version,
         state: said.status.state(),

@@ -1,11 +1,16 @@
 //! Whom the plain firmware API believes, how often, and what never comes by it.
 
+use otter_protocol::DeviceId;
+use otter_protocol::admin::Role;
 use otter_protocol::check_in::Instruction;
+use otter_protocol::device::DeviceState;
 use otter_server::config::FirmwareAuth;
 use serde_json::{Value, json};
 
 use super::esp::{ESP, Esp, refused, roll_out, try_roll_out, try_upload, upload};
-use crate::common::{MODEL, Publisher, TestApp, TestDatabase, TestDevice, on_each_database};
+use crate::common::{
+    Browser, MODEL, Publisher, TestApp, TestDatabase, TestDevice, on_each_database,
+};
 
 on_each_database! {
     async fn a_device_that_verifies_is_never_offered_what_nobody_signed(app: TestApp) {
@@ -135,4 +140,34 @@ async fn limits_hold_for_each_device_and_for_strangers() {
         (9..=11).contains(&refusals),
         "{refusals} of 30 were refused"
     );
+}
+
+#[tokio::test]
+async fn the_dashboard_says_where_there_is_no_tuf() {
+    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let mut publisher = Publisher::new(&app).await;
+    let signed = publisher.publish(&app, "2.0.0", b"a bundle").await;
+    TestDevice::enroll(&app, "native").await;
+    upload(&app, "2.0.0", b"two").await;
+    Esp::new(&app, "esp").check().await;
+    let anna = Browser::of(&app, "anna", Role::Viewer).await;
+    let says_so = async |path: &str| anna.page(path).await.text().contains("no TUF");
+    assert!(says_so("/devices/esp").await && !says_so("/devices/native").await);
+    let unsigned = signed.0 + 1;
+    assert!(says_so(&format!("/releases/{unsigned}")).await);
+    assert!(!says_so(&format!("/releases/{signed}")).await);
+}
+
+/// Who was let go is found by its name, and stays let go for who shows a certificate.
+#[tokio::test]
+async fn who_is_looked_up_by_name_is_let_in_nowhere() {
+    let app = TestApp::start(TestDatabase::sqlite()).await;
+    TestDevice::enroll(&app, "gw").await;
+    let reason = json!({"reason": "stolen"});
+    let revoked = app.admin().post("/api/v1/devices/gw/revoke", &reason).await;
+    revoked.expect_status(200);
+    let id = DeviceId::new("gw").unwrap();
+    let found = app.fleet.device_by_name(&id).await.unwrap().unwrap();
+    assert_eq!(found.device.state, DeviceState::Revoked);
+    assert!(app.fleet.device_by_certificate(&id).await.is_err());
 }
