@@ -1,5 +1,6 @@
 //! `otter-server`: serves the fleet; beside that, what has to be done at the server's own machine.
 
+mod backups;
 mod people;
 
 use std::path::PathBuf;
@@ -34,6 +35,16 @@ enum Command {
     Serve,
     /// Brings the database's schema up to date
     Migrate,
+    /// Writes a back-up of a fleet on SQLite, while it is served or not
+    Backup {
+        /// A folder that is empty or isn't there
+        folder: PathBuf,
+    },
+    /// Puts a back-up where a fleet on SQLite is to be, and checks it
+    Restore {
+        /// The folder that `backup` wrote
+        folder: PathBuf,
+    },
     /// People's accounts
     #[command(subcommand)]
     User(people::UserCommand),
@@ -83,6 +94,8 @@ async fn carry_out(command: Option<Command>, config: &Config) -> anyhow::Result<
             println!("The database's schema is up to date.");
             Ok(())
         }
+        Some(Command::Backup { folder }) => backups::back_up(config, &folder).await,
+        Some(Command::Restore { folder }) => backups::restore(config, &folder).await,
         Some(Command::User(command)) => people::carry_out(command, config).await,
         _ => {
             let stop = CancellationToken::new();

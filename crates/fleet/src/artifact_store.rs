@@ -143,7 +143,7 @@ impl Reader {
 
 /// Returns an artifact's place under the folder or prefix: spread over 256 folders, since some file systems are slow with many
 /// files in one.
-fn name_of(sha256: Sha256Digest) -> String {
+pub(crate) fn name_of(sha256: Sha256Digest) -> String {
     let name = sha256.to_string();
     format!("{}/{name}", name.get(..2).unwrap_or_default())
 }

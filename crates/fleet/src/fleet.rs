@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use otter_migrations::{Migrator, MigratorTrait};
 use otter_protocol::admin::{Change, Page};
 use otter_protocol::{Plan, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
@@ -19,6 +18,7 @@ use crate::figures::CountedFigures;
 use crate::known_device::KnownDevices;
 use crate::passwords::Passwords;
 use crate::presence::Presence;
+use crate::schema;
 use crate::trust_files::TrustFiles;
 use crate::webhooks::Listeners;
 
@@ -75,7 +75,7 @@ impl Fleet {
         });
         let redirect = config.artifacts_redirect.clone();
         let artifacts = ArtifactStore::open(&config.artifacts, redirect).await?;
-        Migrator::up(&db, None).await?;
+        schema::bring_up_to_date(&db, config.sqlite_file()).await?;
         let inner = Inner {
             known: KnownDevices::new(config.max_known_devices),
             db,

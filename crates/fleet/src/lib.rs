@@ -7,7 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `config`, `error`, `actor`, `clock` | how it is set up, what can go wrong, who acts, what time it is |
-//! | `database`, `entity` | connections, transactions, tables |
+//! | `database`, `schema`, `backup`, `entity` | connections, transactions, the schema's age, back-ups, tables |
 //! | `audit` | the hash-chained log of events |
 //! | `presence`, `known_device` | devices in memory: last seen, and what the decision needs |
 //! | `poll`, `check_in`, `grant`, `attempts`, `reports`, `health` | the device's side of an update |
@@ -31,6 +31,7 @@ mod attempts;
 mod audit;
 mod audit_check;
 mod audit_heads;
+mod backup;
 mod changes;
 mod check_in;
 mod clock;
@@ -77,6 +78,7 @@ mod releases;
 mod reports;
 mod rollouts;
 mod scan;
+mod schema;
 mod second_factor;
 mod secret;
 mod sessions;
@@ -91,6 +93,7 @@ pub use actor::Actor;
 pub use api_keys::ApiCaller;
 pub use artifact_store::{ArtifactPlace, ArtifactRedirect, ObjectAccess};
 pub use artifacts::{ArtifactReader, Upload};
+pub use backup::{Manifest, back_up, restore};
 pub use clock::Clock;
 pub use config::FleetConfig;
 pub use error::{Error, Result};
