@@ -7,6 +7,7 @@
 //! | `components` | what pages are made of |
 //! | `api` | server functions, thin on the fleet |
 //! | `live`, `clock`, `theme`, `next` | live changes, the time, light and dark, addresses |
+//! | `destinations`, `strokes`, `browser` | where one can jump, by which keys, and what the browser does for it |
 //! | `session_keys`, `site` | what a session holds, and where the server is reached
 //! | `upload` | artifacts from the browser: hashed, then sent |
 
@@ -15,8 +16,10 @@
 #![allow(unreachable_pub)]
 
 mod api;
+mod browser;
 mod clock;
 mod components;
+mod destinations;
 mod live;
 mod next;
 mod pages;
@@ -25,6 +28,7 @@ pub mod session_keys;
 mod shell;
 #[cfg(feature = "ssr")]
 mod site;
+mod strokes;
 mod theme;
 #[cfg(feature = "hydrate")]
 mod upload;

@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod devices;
 mod error;
+pub(crate) mod find;
 pub(crate) mod overview;
 pub(crate) mod people;
 mod query;

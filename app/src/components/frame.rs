@@ -7,7 +7,9 @@ use otter_protocol::admin::{Me, Role};
 
 use crate::api::session::{LogOut, get_me};
 use crate::components::icon::{Icon, Shape};
+use crate::components::keys::Keys;
 use crate::components::loaded::Visitor;
+use crate::components::palette::{OpenPalette, Palette};
 use crate::live::{Live, live};
 use crate::theme::ThemeSwitch;
 
@@ -36,6 +38,7 @@ pub(crate) fn Frame() -> impl IntoView {
                     <img src="/favicon.svg" alt="" width="26" height="26" />
                     <span>"Otter"</span>
                 </a>
+                <OpenPalette />
                 <nav class="nav" aria-label="Main">
                     <ul>
                         {PLACES.map(|(href, name, shape)| view! { <li><Place href name shape /></li> }).collect_view()}
@@ -59,6 +62,8 @@ pub(crate) fn Frame() -> impl IntoView {
                 <Outlet />
             </main>
         </div>
+        <Palette />
+        <Keys />
     }
     .into_any()
 }

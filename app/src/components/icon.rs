@@ -16,6 +16,7 @@ pub(crate) enum Shape {
     Plus,
     Release,
     Rollout,
+    Search,
     Settings,
     Sun,
 }
@@ -47,6 +48,7 @@ impl Shape {
                 "m4 7.5 8 4.5 8-4.5M12 12v9",
             ],
             Self::Rollout => &["M3 17h4v4H3ZM10 11h4v10h-4ZM17 4h4v17h-4Z"],
+            Self::Search => &["M11 4a7 7 0 1 1 0 14 7 7 0 0 1 0-14Z", "m16.5 16.5 4.5 4.5"],
             Self::Settings => &[
                 "M4 7h10M18 7h2M4 17h2M10 17h10",
                 "M16 5a2 2 0 1 1 0 4 2 2 0 0 1 0-4ZM8 15a2 2 0 1 1 0 4 2 2 0 0 1 0-4Z",

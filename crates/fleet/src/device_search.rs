@@ -21,7 +21,8 @@ use crate::database::is_postgres;
 use crate::entity::device;
 use crate::entity::device::Column;
 use crate::error::Result;
-use part::{behind, has_part, in_trigrams, pattern, quoted};
+pub(crate) use part::{behind, pattern};
+use part::{has_part, in_trigrams, quoted};
 
 /// How long a page is walked for.
 const PATIENCE: Duration = Duration::from_millis(50);

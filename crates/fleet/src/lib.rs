@@ -21,6 +21,7 @@
 //! | `passwords`, `password_rules`, `second_factor`, `totp`, `secret`, `text` | how he shows that it is he |
 //! | `webhooks` | who hears of rollouts, what of, and what is still to be sent |
 //! | `comparison` | which release does better |
+//! | `find` | anything that has a name, by a part of it |
 //! | `overview`, `changes`, `leases` | the dashboard's first page, live changes, one server at a time |
 
 mod actor;
@@ -50,6 +51,7 @@ mod error;
 mod figures;
 mod firmware;
 mod firmware_releases;
+mod find;
 mod fleet;
 mod garbage;
 mod grant;

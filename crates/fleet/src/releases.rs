@@ -239,15 +239,7 @@ fn add_artifact(
 
 fn release_of(row: release::Model, artifacts: Vec<Artifact>) -> Result<Release> {
     let corrupt = |what: &str| Error::Corrupt(format!("the {what} of release {}", row.id));
-    let states = [
-        ReleaseState::Draft,
-        ReleaseState::Published,
-        ReleaseState::Withdrawn,
-    ];
-    let state = states
-        .into_iter()
-        .find(|state| state.as_str() == row.state)
-        .ok_or_else(|| corrupt("state"))?;
+    let state = ReleaseState::named(&row.state).ok_or_else(|| corrupt("state"))?;
     let counter = row
         .release_counter
         .map(u64::try_from)

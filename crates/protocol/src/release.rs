@@ -90,6 +90,14 @@ impl ReleaseState {
             Self::Withdrawn => "withdrawn",
         }
     }
+
+    /// All states.
+    pub const ALL: [Self; 3] = [Self::Draft, Self::Published, Self::Withdrawn];
+
+    /// Returns the state of that name.
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
 }
 
 /// The bytes of a release for some models.

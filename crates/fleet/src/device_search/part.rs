@@ -4,7 +4,7 @@ use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
 
 /// Returns the least text behind all that begin with this one, as the database orders ids: by their bytes.
-pub(super) fn behind(part: &str) -> Option<String> {
+pub(crate) fn behind(part: &str) -> Option<String> {
     let mut text: Vec<char> = part.chars().collect();
     while let Some(last) = text.pop() {
         // The range passes over what is no character.
@@ -35,7 +35,7 @@ pub(super) fn in_trigrams(part: &str) -> Expr {
 }
 
 /// Returns a pattern that has a part anywhere; no character means anything else.
-pub(super) fn pattern(part: &str) -> String {
+pub(crate) fn pattern(part: &str) -> String {
     let mut pattern = String::from("%");
     for character in part.chars() {
         if matches!(character, '%' | '_' | '\\') {

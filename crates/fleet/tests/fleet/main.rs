@@ -16,6 +16,7 @@ mod delegations;
 mod devices;
 mod enrollment;
 mod garbage;
+mod find;
 mod import;
 mod keys;
 mod log_ins;

@@ -3,6 +3,7 @@
 mod audit;
 mod device;
 mod device_key;
+mod find;
 mod import;
 mod people;
 mod preview;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use audit::*;
 pub use device::*;
 pub use device_key::*;
+pub use find::*;
 pub use import::*;
 pub use people::*;
 pub use preview::*;
