@@ -77,7 +77,7 @@ pub(crate) fn Keys() -> impl IntoView {
                 </label>
             </div>
             <form class="dialog-foot" method="dialog">
-                <button class="button" type="submit">"Close"</button>
+                <button class="button" type="submit" autofocus>"Close"</button>
             </form>
         </dialog>
     }

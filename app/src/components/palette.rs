@@ -170,7 +170,7 @@ pub(crate) fn Palette() -> impl IntoView {
                 type="text"
                 role="combobox"
                 aria-label="Device, release, rollout, group, screen or action"
-                placeholder="Device, release, rollout, group, screen or action"
+                placeholder="A name, screen or action"
                 aria-expanded=move || (count() > 0).to_string()
                 aria-controls="palette-list"
                 aria-autocomplete="list"
@@ -212,7 +212,7 @@ fn option(
             <span class="palette-kind">{choice.kind}</span>
             <span class="palette-name">{choice.name}</span>
             <span class="hint end">{choice.note}</span>
-            {(!choice.keys.is_empty()).then(|| view! { <span class="nowrap">{keys(choice.keys)}</span> })}
+            {(!choice.keys.is_empty()).then(|| view! { <span class="palette-keys">{keys(choice.keys)}</span> })}
         </li>
     }
 }
