@@ -1,7 +1,8 @@
 //! The fleet at a glance.
 
 use leptos::prelude::*;
-use otter_protocol::admin::{Overview, TrustStatus, TrustWarning};
+use otter_protocol::admin::{Attention, Overview, TrustStatus, TrustWarning};
+use otter_protocol::timeline::Timeline;
 use serde::{Deserialize, Serialize};
 
 use super::ApiError;
@@ -11,6 +12,10 @@ use super::ApiError;
 pub(crate) struct Glance {
     /// The fleet.
     pub(crate) overview: Overview,
+    /// What it ran when.
+    pub(crate) timeline: Timeline,
+    /// Devices that a person should look at.
+    pub(crate) attention: Attention,
     /// How its trust stands.
     pub(crate) trust: TrustStatus,
     /// What publishers have to do about it, the most urgent first.
@@ -19,12 +24,17 @@ pub(crate) struct Glance {
     pub(crate) has_releases: bool,
 }
 
-/// Returns what the first page shows.
+/// Returns what the first page shows; `span` says how far its timeline looks back.
 #[server(prefix = "/ui", endpoint = "overview", input = leptos::server_fn::codec::GetUrl)]
-pub(crate) async fn get_overview() -> Result<Glance, ApiError> {
+pub(crate) async fn get_overview(#[server(default)] span: String) -> Result<Glance, ApiError> {
+    use otter_protocol::timeline::Span;
     let fleet = super::auth::viewer().await?.fleet;
     Ok(Glance {
         overview: fleet.overview().await?,
+        timeline: fleet
+            .timeline(Span::named(&span).unwrap_or_default())
+            .await?,
+        attention: fleet.attention().await?,
         trust: fleet.trust_status().await?,
         warnings: fleet.trust_warnings().await?,
         has_releases: !fleet.releases().await?.is_empty(),

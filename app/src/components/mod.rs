@@ -15,5 +15,6 @@ pub(crate) mod phases;
 pub(crate) mod problem;
 pub(crate) mod rollout_row;
 pub(crate) mod size;
+pub(crate) mod timeline;
 pub(crate) mod trust_warnings;
 pub(crate) mod when;

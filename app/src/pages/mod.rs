@@ -14,6 +14,7 @@ mod login_code;
 mod new_rollout;
 mod not_found;
 mod overview;
+mod overview_tasks;
 mod release;
 mod release_form;
 mod releases;

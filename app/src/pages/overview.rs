@@ -1,10 +1,12 @@
 //! The fleet at a glance.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 use otter_protocol::admin::{AttemptSummary, ChangeKind, Overview as Fleet, Role, VersionCount};
-use otter_protocol::release::Release;
+use otter_protocol::device::DeviceState;
 
 use crate::api::overview::{Glance, get_overview};
 use crate::components::badge::attempt_badge;
@@ -15,9 +17,15 @@ use crate::components::loaded::loaded;
 use crate::components::page_head::PageHead;
 use crate::components::phases::{TallyBar, TallyLegend};
 use crate::components::rollout_row::RolloutCard;
+use crate::components::timeline::{VersionTimeline, hue};
 use crate::components::trust_warnings::trust_warnings;
 use crate::components::when::When;
 use crate::live::live;
+use crate::next::with_query;
+use crate::pages::overview_tasks::tasks;
+
+/// How often the page asks anew for what changes without a word, such as how many devices check in.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// The first page.
 #[component]
@@ -28,22 +36,35 @@ pub(crate) fn Overview() -> impl IntoView {
         ChangeKind::Release,
         ChangeKind::Settings,
     ]);
-    let loading = Resource::new_blocking(move || changed.get(), |_| get_overview());
+    let map = use_query_map();
+    let span = Memo::new(move |_| map.read().get("span").unwrap_or_default());
+    let looks = RwSignal::new(0_u32);
+    Effect::new(move |_| {
+        let look = move || looks.update(|looks| *looks = looks.wrapping_add(1));
+        if let Ok(looking) = set_interval_with_handle(look, LOOK_EVERY) {
+            on_cleanup(move || looking.clear());
+        }
+    });
+    let loading = Resource::new_blocking(
+        move || (span.get(), changed.get(), looks.get()),
+        |(span, ..)| get_overview(span),
+    );
     loaded(loading, |glance, role| page(glance, role).into_any()).into_any()
 }
 
 fn page(glance: Glance, role: Role) -> impl IntoView {
     let fleet = glance.overview;
     let count: u64 = fleet.devices_by_state.values().sum();
+    let needs = tasks(&fleet, &glance.attention, &glance.warnings);
     let lacks_trust = glance.trust.root_version.is_none();
     view! {
         <div class="page">
             <PageHead title="Overview" />
-            {fleet_numbers(&fleet)}
+            {fleet_numbers(&fleet, glance.timeline.check_ins_per_minute)}
             {lacks_trust.then(|| view! { <TrustNotice /> })}
-            {trust_warnings(glance.warnings)}
-            {drafts(fleet.drafts)}
             {(count == 0).then(|| view! { <NoDevices role /> })}
+            {needs}
+            {trust_warnings(glance.warnings)}
             <section class="stack" aria-label="Live rollouts">
                 <h2 class="section-title">"Live rollouts"</h2>
                 {if fleet.rollouts.is_empty() {
@@ -52,8 +73,11 @@ fn page(glance: Glance, role: Role) -> impl IntoView {
                     fleet.rollouts.into_iter().map(|summary| view! { <RolloutCard summary /> }).collect_view().into_any()
                 }}
             </section>
+            <VersionTimeline timeline=glance.timeline />
             <div class="columns">
                 {versions(fleet.versions)}
+                <div class="stack">
+                {states(&fleet.devices_by_state)}
                 <section class="card" aria-labelledby="day">
                     <div class="card-head">
                         <h2 id="day">"Attempts that ended in the last day"</h2>
@@ -64,13 +88,14 @@ fn page(glance: Glance, role: Role) -> impl IntoView {
                         {(fleet.last_day.finished() == 0).then(|| view! { <p class="hint">"None."</p> })}
                     </div>
                 </section>
+                </div>
             </div>
             {failures(fleet.failures)}
         </div>
     }
 }
 
-fn fleet_numbers(fleet: &Fleet) -> impl IntoView + use<> {
+fn fleet_numbers(fleet: &Fleet, check_ins: u64) -> impl IntoView + use<> {
     let of = |state: &str| fleet.devices_by_state.get(state).copied().unwrap_or(0);
     let (accepted, pending, online) = (of("accepted"), of("pending"), fleet.online);
     let (day, failed) = (fleet.last_day.succeeded, fleet.last_day.failures());
@@ -96,9 +121,14 @@ fn fleet_numbers(fleet: &Fleet) -> impl IntoView + use<> {
                 <span class="stat-note">"scheduled, running or paused"</span>
             </a>
             <div class="stat">
-                <span class="stat-label">"Updated in a day"</span>
-                <span class="stat-value">{day}</span>
-                <span class="stat-note" data-tone=(failed > 0).then_some("danger")>{format!("{failed} failed")}</span>
+                <span class="stat-label">"Check-ins a minute"</span>
+                <span class="stat-value">{check_ins}</span>
+                <span class="stat-note">"in the last whole minute"</span>
+            </div>
+            <div class="stat">
+                <span class="stat-label">"Success in 24 hours"</span>
+                <span class="stat-value">{success_rate(day, failed)}</span>
+                <span class="stat-note" data-tone=(failed > 0).then_some("danger")>{format!("{day} updated, {failed} failed")}</span>
             </div>
         </div>
     }
@@ -141,23 +171,34 @@ fn NoDevices(role: Role) -> impl IntoView {
     }
 }
 
-fn drafts(drafts: Vec<Release>) -> impl IntoView {
-    drafts
-        .into_iter()
-        .map(|release| view! {
-            <div class="notice" data-tone="warning">
-                <p>
-                    <a href=format!("/releases/{}", release.id)>{format!("Release {}", release.version)}</a>
-                    " waits for its signature."
-                </p>
-            </div>
-        })
-        .collect_view()
+/// Returns the share of attempts that succeeded, in percent to a tenth, never rounded up to all.
+fn success_rate(succeeded: u64, failed: u64) -> String {
+    let per_mille =
+        (u128::from(succeeded) * 1000).checked_div(u128::from(succeeded) + u128::from(failed));
+    match per_mille {
+        None => "–".to_owned(),
+        Some(per_mille) if per_mille % 10 == 0 => format!("{} %", per_mille / 10),
+        Some(per_mille) => format!("{}.{} %", per_mille / 10, per_mille % 10),
+    }
 }
 
-/// A hue for each place in a list, far from its neighbours'.
-fn hue(place: usize) -> usize {
-    (190 + place * 67) % 360
+/// Devices by whether they take part, each a link to them.
+fn states(states: &BTreeMap<String, u64>) -> impl IntoView + use<> {
+    let rows: Vec<_> = DeviceState::ALL
+        .into_iter()
+        .map(|state| {
+            let name = state.as_str();
+            let devices = states.get(name).copied().unwrap_or(0);
+            let path = with_query("/devices", &[("state", name)]);
+            view! { <div><dt><a href=path>{name}</a></dt><dd class="num">{devices}</dd></div> }
+        })
+        .collect();
+    view! {
+        <section class="card" aria-labelledby="states">
+            <div class="card-head"><h2 id="states">"Devices by state"</h2></div>
+            <div class="card-body"><dl class="facts">{rows}</dl></div>
+        </section>
+    }
 }
 
 fn versions(versions: Vec<VersionCount>) -> impl IntoView {
@@ -191,7 +232,7 @@ fn versions(versions: Vec<VersionCount>) -> impl IntoView {
             .iter()
             .map(|count| format!("{} on {}", count.devices, count.version))
             .collect();
-        let link = crate::next::with_query("/devices", &[("model", &model)]);
+        let link = with_query("/devices", &[("model", &model)]);
         view! {
             <li class="version-row">
                 <div class="row">
@@ -258,5 +299,19 @@ pub(crate) fn FailureTable(failures: Vec<AttemptSummary>) -> impl IntoView {
                 <tbody>{failures.into_iter().map(row).collect_view()}</tbody>
             </table>
         </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_day_without_failures_is_a_whole_success() {
+        assert_eq!(success_rate(0, 0), "–");
+        assert_eq!(success_rate(12, 0), "100 %");
+        assert_eq!(success_rate(9999, 1), "99.9 %");
+        assert_eq!(success_rate(1, 2), "33.3 %");
+        assert_eq!(success_rate(0, 3), "0 %");
     }
 }

@@ -21,6 +21,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often gathered last-seen times are written.
 const PRESENCE_EVERY: Duration = Duration::from_secs(10);
 
+/// How often is looked whether it is time to count the fleet, and check-ins are written.
+const SAMPLE_EVERY: Duration = Duration::from_secs(5);
+
 /// How often others' changes are looked for.
 const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 
@@ -34,12 +37,13 @@ const GARBAGE_EVERY: Duration = Duration::from_secs(15 * 60);
 const LEASE_SEC: u64 = 10;
 
 impl Fleet {
-    /// Runs periodic work until it is told to stop: gates, time-outs, last-seen times, trust metadata, sessions.
+    /// Runs periodic work until it is told to stop: gates, time-outs, last-seen times, samples, trust metadata, sessions.
     pub async fn run(&self, stop: CancellationToken) {
         tokio::join!(
             self.run_engine(&stop),
             self.run_follower(&stop),
             self.every(&stop, PRESENCE_EVERY, "presence", || self.write_presence()),
+            self.every(&stop, SAMPLE_EVERY, "samples", || self.take_sample()),
             self.every(&stop, UPKEEP_EVERY, "upkeep", || self.keep_up()),
             self.every(&stop, GARBAGE_EVERY, "garbage", || self.collect_garbage()),
         );

@@ -18,6 +18,7 @@ use crate::figures::CountedFigures;
 use crate::known_device::KnownDevices;
 use crate::passwords::Passwords;
 use crate::presence::Presence;
+use crate::samples::Sampling;
 use crate::schema;
 use crate::trust_files::TrustFiles;
 use crate::webhooks::Listeners;
@@ -43,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) preview_turn: Mutex<()>,
     pub(crate) known: KnownDevices,
     pub(crate) presence: Presence,
+    /// When the fleet is counted, and check-ins since the last count.
+    pub(crate) sampling: Sampling,
     pub(crate) changes: broadcast::Sender<Change>,
     /// When which rollout's devices were counted.
     pub(crate) waiting: WaitingCounts,
@@ -86,6 +89,7 @@ impl Fleet {
             plan_renewal: Mutex::new(()),
             preview_turn: Mutex::new(()),
             presence: Presence::default(),
+            sampling: Sampling::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
             waiting: WaitingCounts::default(),
             evaluations: Evaluations::default(),

@@ -22,13 +22,15 @@
 //! | `webhooks` | who hears of rollouts, what of, and what is still to be sent |
 //! | `comparison` | which release does better |
 //! | `find` | anything that has a name, by a part of it |
-//! | `overview`, `changes`, `leases` | the dashboard's first page, live changes, one server at a time |
+//! | `overview`, `samples`, `attention` | the dashboard's first page: now, over time, and what needs a person |
+//! | `changes`, `leases` | live changes, one server at a time |
 
 mod actor;
 mod api_keys;
 mod artifact_store;
 mod artifacts;
 mod attempts;
+mod attention;
 mod audit;
 mod audit_check;
 mod audit_heads;
@@ -79,6 +81,7 @@ mod reach;
 mod releases;
 mod reports;
 mod rollouts;
+mod samples;
 mod scan;
 mod schema;
 mod second_factor;

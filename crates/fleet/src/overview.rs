@@ -70,7 +70,8 @@ impl Fleet {
             .collect())
     }
 
-    async fn version_counts(&self) -> Result<Vec<VersionCount>> {
+    /// Counts accepted devices by model and version.
+    pub(crate) async fn version_counts(&self) -> Result<Vec<VersionCount>> {
         let rows: Vec<(String, String, i64)> = device::Entity::find()
             .select_only()
             .columns([device::Column::Model, device::Column::Version])

@@ -99,6 +99,7 @@ impl Fleet {
         self.inner
             .presence
             .note(&device.id, now, conditions, clock_off);
+        self.inner.sampling.count_check_in();
         let identity_changed = device.version != check_in.version
             || device.dialect != dialect
             || device.bootloader_version != check_in.bootloader_version

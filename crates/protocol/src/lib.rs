@@ -44,6 +44,7 @@ pub mod rule;
 pub mod selector;
 pub mod share;
 pub mod time;
+pub mod timeline;
 pub mod version;
 pub mod window;
 

@@ -23,6 +23,7 @@ mod log_ins;
 mod people;
 mod releases;
 mod roots;
+mod samples;
 mod search;
 mod second_factors;
 mod trust;

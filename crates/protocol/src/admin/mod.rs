@@ -1,5 +1,6 @@
 //! What people and programs ask of the admin API, `/api/v1`, and of the dashboard's server functions.
 
+mod attention;
 mod audit;
 mod device;
 mod device_key;
@@ -16,6 +17,7 @@ mod webhook;
 
 use serde::{Deserialize, Serialize};
 
+pub use attention::*;
 pub use audit::*;
 pub use device::*;
 pub use device_key::*;
