@@ -31,12 +31,29 @@ pub(crate) async fn get_overview(#[server(default)] span: String) -> Result<Glan
     let fleet = super::auth::viewer().await?.fleet;
     Ok(Glance {
         overview: fleet.overview().await?,
-        timeline: fleet
-            .timeline(Span::named(&span).unwrap_or_default())
-            .await?,
+        timeline: timeline(&fleet, Span::named(&span)).await?,
         attention: fleet.attention().await?,
         trust: fleet.trust_status().await?,
         warnings: fleet.trust_warnings().await?,
         has_releases: !fleet.releases().await?.is_empty(),
     })
+}
+
+/// Returns the timeline that was asked for; else that of a day, or of an hour where nothing older was counted.
+#[cfg(feature = "ssr")]
+async fn timeline(
+    fleet: &otter_fleet::Fleet,
+    asked: Option<otter_protocol::timeline::Span>,
+) -> Result<Timeline, ApiError> {
+    use otter_protocol::timeline::Span;
+    let timeline = fleet.timeline(asked.unwrap_or_default()).await?;
+    let hour_ago = timeline.until.minus_sec(Span::Hour.sec());
+    let is_young = timeline
+        .samples
+        .first()
+        .is_none_or(|first| first.at >= hour_ago);
+    if asked.is_none() && is_young {
+        return Ok(fleet.timeline(Span::Hour).await?);
+    }
+    Ok(timeline)
 }

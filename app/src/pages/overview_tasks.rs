@@ -33,7 +33,7 @@ pub(crate) fn tasks(
     let line = |task: Task| {
         let devices = task.devices.into_iter().map(|(id, word)| {
             let path = format!("/devices/{}", encode_segment(&id));
-            view! { <li><a href=path>{id}</a> <span class="hint">{word}</span></li> }
+            view! { <li><a href=path>{id}</a> " " <span class="hint">{word}</span></li> }
         });
         let devices: Vec<_> = devices.collect();
         view! {

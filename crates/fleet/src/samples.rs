@@ -203,7 +203,7 @@ impl Fleet {
         let mut most: BTreeMap<&str, u64> = BTreeMap::new();
         for (version, devices) in samples.iter().flat_map(|(_, counts)| &counts.versions) {
             let known = most.entry(version).or_default();
-            *known = (*known).max(*devices);
+            *known = std::cmp::max(*known, *devices);
         }
         let mut ordered: Vec<_> = most.into_iter().collect();
         ordered.sort_by_key(|(_, devices)| std::cmp::Reverse(*devices));
