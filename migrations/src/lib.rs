@@ -17,6 +17,7 @@ mod m0011_key_scopes;
 mod m0014_dialects;
 mod m0016_find;
 mod m0017_samples;
+mod m0018_events;
 mod m0019_artifacts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_dialects::Migration),
             Box::new(m0016_find::Migration),
             Box::new(m0017_samples::Migration),
+            Box::new(m0018_events::Migration),
             Box::new(m0019_artifacts::Migration),
         ]
     }

@@ -20,9 +20,9 @@ use utoipa_axum::routes;
 use crate::failure::{self, Failure};
 use crate::page_headers;
 use crate::routes::admin::{
-    api_keys, artifacts, attempts, audit, comparison, device_keys, devices, enrollment_tokens,
-    groups, import, live, me, overview, people, preview, releases, rollouts, templates, trust,
-    webhooks,
+    api_keys, artifacts, attempts, audit, audit_download, comparison, device_keys, devices,
+    enrollment_tokens, groups, import, live, me, overview, people, preview, releases, rollouts,
+    templates, trust, webhooks,
 };
 use crate::routes::{device, firmware, health};
 use crate::same_origin;
@@ -152,6 +152,7 @@ fn brief_calls() -> OpenApiRouter<Server> {
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
+        .routes(routes!(audit_download::download))
         .routes(routes!(enrollment_tokens::list, enrollment_tokens::create))
         .routes(routes!(enrollment_tokens::revoke))
         .routes(routes!(api_keys::list, api_keys::create))

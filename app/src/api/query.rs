@@ -58,6 +58,10 @@ pub(crate) struct AuditQuery {
     pub(crate) kind: String,
     /// To which.
     pub(crate) subject: String,
+    /// Not before this minute, in UTC.
+    pub(crate) from: String,
+    /// Before this minute, in UTC.
+    pub(crate) until: String,
     /// Where the page begins.
     pub(crate) cursor: String,
 }
@@ -75,6 +79,8 @@ impl AuditQuery {
             ("action", self.action.as_str()),
             ("kind", self.kind.as_str()),
             ("subject", self.subject.as_str()),
+            ("from", self.from.as_str()),
+            ("until", self.until.as_str()),
         ]
     }
 }

@@ -88,6 +88,7 @@ impl Audit {
                     subject: list.subject,
                     cursor: list.cursor,
                     limit: Some(list.limit),
+                    ..AuditFilter::default()
                 };
                 show(context, &client.get_with(&["audit"], &filter).await?)
             }

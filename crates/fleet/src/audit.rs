@@ -2,9 +2,10 @@
 
 use otter_protocol::Timestamp;
 use otter_protocol::admin::{AuditEvent, AuditFilter, Page};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -122,6 +123,16 @@ impl Fleet {
         if let Some(subject) = &filter.subject {
             query = query.filter(event::Column::Subject.eq(subject));
         }
+        for bound in [filter.from.map(Bound::From), filter.until.map(Bound::Until)] {
+            let Some(bound) = bound else { continue };
+            let Some(within) = self.within(bound).await? else {
+                return Ok(Page {
+                    items: Vec::new(),
+                    next: None,
+                });
+            };
+            query = query.filter(within);
+        }
         if let Some(cursor) = &filter.cursor {
             let before: i64 = cursor
                 .parse()
@@ -131,6 +142,42 @@ impl Fleet {
         let rows = query.all(self.db()).await?;
         crate::fleet::page(rows, limit, |row| row.sequence.to_string(), event_of)
     }
+
+    /// Returns what holds for events on one side of a time; `None` where there are none. Their numbers grow with time, so that
+    /// the first or last of them is looked up, and the list is walked from there.
+    async fn within(&self, bound: Bound) -> Result<Option<Condition>> {
+        // Not by the index of times: that would put them into another order.
+        let at = Expr::col(event::Column::At).add(0);
+        let edge = event::Entity::find()
+            .select_only()
+            .column(event::Column::Sequence);
+        let edge = match bound {
+            Bound::From(from) => edge
+                .filter(event::Column::At.gte(from.0))
+                .order_by_asc(event::Column::At)
+                .order_by_asc(event::Column::Sequence),
+            Bound::Until(until) => edge
+                .filter(event::Column::At.lt(until.0))
+                .order_by_desc(event::Column::At)
+                .order_by_desc(event::Column::Sequence),
+        };
+        let edge: Option<i64> = edge.limit(1).into_tuple().one(self.db()).await?;
+        Ok(edge.map(|edge| match bound {
+            Bound::From(from) => Condition::all()
+                .add(event::Column::Sequence.gte(edge))
+                .add(at.gte(from.0)),
+            Bound::Until(until) => Condition::all()
+                .add(event::Column::Sequence.lte(edge))
+                .add(at.lt(until.0)),
+        }))
+    }
+}
+
+/// An end of a stretch of time.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    From(Timestamp),
+    Until(Timestamp),
 }
 
 fn event_of(row: event::Model) -> Result<AuditEvent> {

@@ -91,6 +91,15 @@ impl Fleet {
         })
     }
 
+    /// Returns where the log ends: number and hash of its newest event.
+    pub async fn audit_head(&self) -> Result<Link> {
+        let head = self.event_head().await?;
+        Ok(Link {
+            sequence: head.sequence,
+            hash: parsed(&head.hash)?,
+        })
+    }
+
     async fn event_head(&self) -> Result<event_head::Model> {
         let head = event_head::Entity::find_by_id(1).one(self.db()).await?;
         head.ok_or_else(|| Error::Corrupt("the audit log has no head".into()))

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::common::{Answer, Caller, TestApp, TestDatabase};
 
-const CALLS: [(&str, &str, Role); 72] = [
+const CALLS: [(&str, &str, Role); 73] = [
     ("get", "/api/v1/me", Viewer),
     ("get", "/api/v1/overview", Viewer),
     ("get", "/api/v1/devices", Viewer),
@@ -57,6 +57,7 @@ const CALLS: [(&str, &str, Role); 72] = [
     ("get", "/api/v1/audit", Viewer),
     ("post", "/api/v1/audit/verify", Viewer),
     ("get", "/api/v1/audit/export", Viewer),
+    ("get", "/api/v1/audit/download", Viewer),
     ("get", "/api/v1/enrollment-tokens", Admin),
     ("post", "/api/v1/enrollment-tokens", Admin),
     ("delete", "/api/v1/enrollment-tokens/{id}", Admin),

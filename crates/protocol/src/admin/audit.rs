@@ -44,6 +44,10 @@ pub struct AuditFilter {
     pub subject_kind: Option<String>,
     /// To which.
     pub subject: Option<String>,
+    /// Not before this time.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
     /// The `next` of the page before.
     pub cursor: Option<String>,
     /// Most items, 1 to 500; 50 where absent.
@@ -66,6 +70,28 @@ pub struct ChainCheck {
     pub signed_heads: u64,
     /// The first event that doesn't fit.
     pub broken_at: Option<i64>,
+}
+
+/// How events are written to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum FileFormat {
+    /// One object: the log's `head`, and `events`, the newest first.
+    #[default]
+    Json,
+    /// A line for each event, for spreadsheets.
+    Csv,
+}
+
+/// How to write events to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
+#[serde(default)]
+pub struct Download {
+    /// In which format.
+    pub format: FileFormat,
 }
 
 /// Which part of the log to export.

@@ -4,6 +4,7 @@ pub(crate) mod api_keys;
 pub(crate) mod artifacts;
 pub(crate) mod attempts;
 pub(crate) mod audit;
+pub(crate) mod audit_download;
 pub(crate) mod comparison;
 pub(crate) mod device_keys;
 pub(crate) mod devices;

@@ -1,4 +1,5 @@
 mod artifacts;
+mod audit;
 mod comparison;
 mod devices;
 mod groups;
