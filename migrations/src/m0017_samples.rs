@@ -15,7 +15,6 @@ crate::step!(
             minute bigint PRIMARY KEY,
             check_ins bigint NOT NULL
         )",
-        "CREATE INDEX devices_failing ON devices (failures_in_row, id)
-            WHERE failures_in_row > 0 AND state = 'accepted'",
+        "CREATE INDEX devices_failing ON devices (failures_in_row, id) WHERE failures_in_row > 0",
     ]
 );

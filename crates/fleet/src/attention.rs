@@ -15,15 +15,11 @@ const COUNTED: u64 = 1000;
 /// A device that wasn't seen for so long is silent, in seconds.
 const SILENT_AFTER_SEC: u64 = 86_400;
 
-/// The index has these very words, so that it is found.
-const FAILING: &str = "SELECT id, failures_in_row FROM devices
-    WHERE failures_in_row > 0 AND state = 'accepted' ORDER BY failures_in_row DESC, id DESC LIMIT ";
-
 impl Fleet {
     /// Returns the devices that a person should look at.
     pub async fn attention(&self) -> Result<Attention> {
         let backend = self.db().get_database_backend();
-        let failing = Statement::from_string(backend, format!("{FAILING}{COUNTED}"));
+        let failing = Statement::from_string(backend, failing());
         let rows = self.db().query_all_raw(failing).await?;
         let mut failing = Vec::new();
         for row in rows.iter().take(NAMED) {
@@ -62,6 +58,16 @@ impl Fleet {
     }
 }
 
+/// Asks for devices whose newest attempts failed, those that failed most often first. It looks at so many at most, whatever
+/// their state, so that the index of those that fail is the way to them, and not one of states.
+fn failing() -> String {
+    format!(
+        "SELECT id, failures_in_row FROM (SELECT id, failures_in_row, state FROM devices WHERE failures_in_row > 0
+             ORDER BY failures_in_row DESC, id DESC LIMIT {COUNTED}) AS worst
+         WHERE state = 'accepted' ORDER BY failures_in_row DESC, id DESC"
+    )
+}
+
 /// Asks for devices that weren't seen since a time, those seen last before the others. It looks at so many at most, whatever
 /// their state, and so walks no further through the index where all the rest has left the fleet.
 fn silent(postgres: bool) -> String {
@@ -89,7 +95,7 @@ mod tests {
             .await
             .unwrap();
         let asked = [
-            (format!("{FAILING}5"), "devices_failing"),
+            (failing(), "devices_failing"),
             (silent(false).replace('?', "1"), "devices_by_last_seen"),
         ];
         for (sql, index) in asked {

@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 pub struct Attention {
     /// Devices whose newest updates failed, those that failed most often first.
     pub failing: Vec<FailingDevice>,
-    /// How many there are, counted up to `counted`.
+    /// How many there are, among the `counted` that failed most often.
     pub failing_count: u64,
     /// Accepted devices that weren't seen for a day, those seen last first.
     pub silent: Vec<SilentDevice>,

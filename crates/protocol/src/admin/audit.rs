@@ -91,6 +91,7 @@ pub enum FileFormat {
 #[serde(default)]
 pub struct Download {
     /// In which format.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub format: FileFormat,
 }
 
