@@ -125,7 +125,7 @@ impl Fleet {
         }
         for bound in [filter.from.map(Bound::From), filter.until.map(Bound::Until)] {
             let Some(bound) = bound else { continue };
-            let Some(within) = self.within(bound).await? else {
+            let Some(within) = self.on_side_of(bound).await? else {
                 return Ok(Page {
                     items: Vec::new(),
                     next: None,
@@ -145,7 +145,7 @@ impl Fleet {
 
     /// Returns what holds for events on one side of a time; `None` where there are none. Their numbers grow with time, so that
     /// the first or last of them is looked up, and the list is walked from there.
-    async fn within(&self, bound: Bound) -> Result<Option<Condition>> {
+    async fn on_side_of(&self, bound: Bound) -> Result<Option<Condition>> {
         // Not by the index of times: that would put them into another order.
         let at = Expr::col(event::Column::At).add(0);
         let edge = event::Entity::find()

@@ -24,7 +24,7 @@ enum Treatment {
 
 use Treatment::{Harmless, Refused, Scoped};
 
-const CALLS: [(&str, &str, Treatment); 76] = [
+const CALLS: [(&str, &str, Treatment); 77] = [
     ("get", "/api/v1/me", Harmless),
     ("post", "/api/v1/me/password", Refused),
     ("get", "/api/v1/me/sessions", Refused),
@@ -77,6 +77,7 @@ const CALLS: [(&str, &str, Treatment); 76] = [
     ("put", "/api/v1/rollout-templates/{name}", Refused),
     ("delete", "/api/v1/rollout-templates/{name}", Refused),
     ("get", "/api/v1/audit", Scoped),
+    ("get", "/api/v1/audit/download", Refused),
     ("post", "/api/v1/audit/verify", Refused),
     ("get", "/api/v1/audit/export", Refused),
     ("get", "/api/v1/enrollment-tokens", Scoped),

@@ -296,6 +296,7 @@ fn registered(new: &ImportDevice) -> Device {
         metadata: new.metadata.clone(),
         conditions: Conditions::default(),
         attempt: None,
+        dialect: Default::default(),
         past: Default::default(),
     }
 }

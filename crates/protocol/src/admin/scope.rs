@@ -99,6 +99,7 @@ mod tests {
             metadata: BTreeMap::new(),
             conditions: Conditions::default(),
             attempt: None,
+            dialect: Default::default(),
             past: BTreeMap::new(),
         }
     }
