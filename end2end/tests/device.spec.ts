@@ -28,7 +28,7 @@ test("a device says which phase it waits for, and where it stands", async ({ pag
   const place = `cohort ${cohort(last).toFixed(1)} %`;
   await expect(card(page, WHY)).toContainText(`It waits: waits for phase the rest (100 %), ${place}.`);
   const rules = page.getByRole("list", { name: `Rules of ${unique}halves` });
-  await expect(rules.getByRole("listitem")).toHaveCount(20);
+  await expect(rules.getByRole("listitem")).toHaveCount(21);
   await expect(rules.locator('[data-outcome="hold"]')).toHaveText(`Its phase is openwaits for phase the rest (100 %), ${place}`);
   await expect(card(page, "Its story")).toContainText("No rollout has reached this device yet.");
 
