@@ -1,6 +1,11 @@
 //! A team that signs for its models alone: what devices take from it, and what they don't, whoever holds the server.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "only tests stand here")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "only tests stand here"
+)]
 
 mod common;
 
