@@ -31,7 +31,7 @@ test("versions are drawn over time, with the same numbers as a table", async ({ 
 test("what needs a person is named, and leads to where to act", async ({ page, api, publisher, simulate, token, unique }) => {
   await open(page, "/");
   const tasks = card(page, "What needs you");
-  await simulate({ prefix: `${unique}new-`, devices: 1, models: [`${unique}pending`] });
+  await simulate({ prefix: `new-${unique}`, devices: 1, models: [`${unique}pending`] });
   // Without a word to the page: it hears of it.
   await expect(tasks).toContainText("to be accepted.");
   await simulate({ prefix: unique, devices: 3, models: [`${unique}model`], token, fail: 3 });

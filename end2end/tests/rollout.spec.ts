@@ -22,7 +22,7 @@ test("an uploaded release is signed, rolled out in phases and reaches every devi
   await page.getByRole("link", { name: "Roll out" }).click();
 
   await expect(heading(page)).toHaveText("New rollout");
-  await expect(page.getByLabel("Release")).toHaveValue(/\d+/);
+  await expect(page.getByLabel("Release", { exact: true })).toHaveValue(/\d+/);
   await page.getByLabel("Name").fill(`${unique}June`);
   await phases(page, [["25", "0"], ["50", "0"], ["100", "0"]]);
   await page.getByRole("button", { name: "Start rollout" }).click();

@@ -131,18 +131,7 @@ pub(crate) fn Palette() -> impl IntoView {
             .answer
             .with(|answer| choices(text.trim(), role, &answer.found))
     });
-    let navigate = use_navigate();
-    let choose = move |place: usize| {
-        let chosen = choices.with_untracked(|choices| choices.get(place).cloned());
-        if let Some(choice) = chosen {
-            browser::close_dialog(DIALOG);
-            go(&choice.does, &|path: &str| {
-                navigate(path, Default::default())
-            });
-        }
-    };
-    let choose = StoredValue::new_local(choose);
-    let choose = move |place| choose.with_value(|choose| choose(place));
+    let choose = chooser(choices);
     let pressed = move |event: leptos::ev::KeyboardEvent| {
         let count = choices.with_untracked(Vec::len);
         let here = search.active.get_untracked();
@@ -188,6 +177,27 @@ pub(crate) fn Palette() -> impl IntoView {
             </ul>
             <p class="palette-note" role="status">{move || note(&search.text.get(), count(), &search.answer.get())}</p>
         </dialog>
+    }
+}
+
+/// Returns what goes where a choice leads.
+fn chooser(choices: Memo<Vec<Choice>>) -> impl Fn(usize) + Copy + Send + Sync + 'static {
+    let navigate = use_navigate();
+    let choose = move |place: usize| {
+        let chosen = choices.with_untracked(|choices| choices.get(place).cloned());
+        if let Some(choice) = chosen {
+            browser::close_dialog(DIALOG);
+            go(&choice.does, &|path: &str| {
+                navigate(path, Default::default())
+            });
+        }
+    };
+    // Nobody chooses on the server, and there what belongs to one thread may be dropped by another, which panics.
+    let choose = cfg!(feature = "hydrate").then(|| StoredValue::new_local(choose));
+    move |place| {
+        if let Some(choose) = choose {
+            choose.with_value(|choose| choose(place));
+        }
     }
 }
 
