@@ -71,6 +71,13 @@ async fn by_key(headers: &HeaderMap, server: &Server, needed: Role) -> Result<Ac
         );
         return Err(Plain::new(ProblemCode::Forbidden, detail));
     }
+    if !caller.scope.is_everything() {
+        let detail = format!(
+            "The key {} reaches {} only, and this API concerns the whole fleet. It takes a key without a scope.",
+            caller.name, caller.scope
+        );
+        return Err(Plain::new(ProblemCode::Forbidden, detail));
+    }
     Ok(Actor::Key(caller.name))
 }
 

@@ -1,7 +1,7 @@
 //! Wrong input of each kind, and who may not.
 
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::esp::{ESP, Esp, refused, try_roll_out, try_upload, upload, with_key};
 use crate::common::{Answer, MAX_ARTIFACT_BYTES, TestApp, TestDatabase, on_each_database};
@@ -115,6 +115,22 @@ async fn without_a_key_that_counts_nothing_is_shown_or_done() {
     let viewer = app.viewer().secret.unwrap();
     let query = format!("version=2&device_model={ESP}");
     refused(&try_upload(&app, &viewer, &query, b"x").await, 403);
+}
+
+/// This dialect knows no scopes: a key of one would reach what it mustn't.
+#[tokio::test]
+async fn keys_of_a_limited_scope_are_refused() {
+    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let new = json!({"name": "team", "role": "admin", "scope": {"models": ["other"]}});
+    let made: Value = app.admin().post("/api/v1/api-keys", &new).await.expect(201);
+    let secret = made["secret"].as_str().unwrap();
+    let limited = app.stranger().with(secret);
+    for path in READS {
+        let answer = with_key(&app, &limited, Method::GET, path, None).await;
+        refused(&answer, 403);
+    }
+    let query = format!("version=2&device_model={ESP}");
+    refused(&try_upload(&app, secret, &query, b"x").await, 403);
 }
 
 #[tokio::test]
