@@ -1,14 +1,12 @@
 //! What browsers get.
 
-use std::sync::Arc;
-
 use axum::http::Method;
 use otter_fleet::Actor;
 use otter_protocol::ProblemCode;
 use otter_protocol::admin::{Me, Role};
 use otter_server::sessions::COOKIE;
 
-use crate::common::{Answer, Browser, TestApp, TestDatabase};
+use crate::common::{Answer, TestApp, TestDatabase};
 
 async fn app() -> TestApp {
     TestApp::start(TestDatabase::sqlite()).await
@@ -32,31 +30,6 @@ async fn scripts_of_a_page_need_its_nonce() {
     assert!(scripts > 0 && with_nonce >= scripts, "{}", page.text());
     let other = app.stranger().get("/login").await;
     assert_ne!(other.header("content-security-policy"), policy);
-}
-
-/// What a page makes on one thread may be dropped by another: such a page breaks off now and then.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn pages_come_whole_whichever_thread_ends_them() {
-    let app = Arc::new(app().await);
-    let browser = Arc::new(Browser::of(&app, "ann", Role::Admin).await);
-    const PATHS: [&str; 7] = [
-        "/",
-        "/devices",
-        "/releases",
-        "/rollouts",
-        "/audit",
-        "/settings",
-        "/account",
-    ];
-    let mut visits = tokio::task::JoinSet::new();
-    for path in PATHS.into_iter().cycle().take(20 * PATHS.len()) {
-        let browser = browser.clone();
-        visits.spawn(async move { (path, browser.page(path).await) });
-    }
-    while let Some(visit) = visits.join_next().await {
-        let (path, page) = visit.unwrap();
-        assert!(page.text().ends_with("</html>"), "{path}: {}", page.text());
-    }
 }
 
 #[tokio::test]
